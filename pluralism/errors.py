@@ -1,0 +1,128 @@
+"""Errors and warnings that say what is wrong, where, and how to mend it.
+
+Every error a user can cause is a `PluralismError`. It carries a stable code (explained in the docs under
+"Errors"), the place (file, row, column) where that is known, and the next thing to do. The command line prints
+exactly this and exits with code 2; no traceback reaches a user.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CacheError",
+    "ComponentWarning",
+    "ConvergenceWarning",
+    "DataError",
+    "DataWarning",
+    "EncoderError",
+    "MissingExtraError",
+    "ModelFileError",
+    "NotFittedError",
+    "PluralismError",
+    "PluralismWarning",
+    "SeparationError",
+    "SeparationWarning",
+    "UsageError",
+]
+
+
+class PluralismError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in one sentence.
+    where : str, optional
+        Where: file, row (1-based, as an editor counts lines or rows), column, or item ids.
+    fix : str, optional
+        What to do next: a line to run, an option to set, a value to change.
+    """
+
+    code = "PL000"
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [f"[{self.code}] {self.what}"]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.fix:
+            lines.append(f"  fix:   {self.fix}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.where, self.fix))
+
+
+def _rebuild(kind: type[PluralismError], what: str, where: str | None, fix: str | None) -> PluralismError:
+    return kind(what, where=where, fix=fix)
+
+
+class UsageError(PluralismError, ValueError):
+    """An argument or option has a value that cannot work."""
+
+    code = "PL001"
+
+
+class DataError(PluralismError, ValueError):
+    """The data cannot be used as they are."""
+
+    code = "PL010"
+
+
+class SeparationError(DataError):
+    """Without a prior the likelihood has no finite maximum: some items or directions always win."""
+
+    code = "PL011"
+
+
+class EncoderError(PluralismError, ValueError):
+    """An encoder is unknown, cannot be loaded, or returned unusable vectors."""
+
+    code = "PL020"
+
+
+class CacheError(PluralismError, RuntimeError):
+    """The embedding cache is damaged or cannot be written."""
+
+    code = "PL021"
+
+
+class MissingExtraError(PluralismError, ImportError):
+    """A feature needs an optional dependency that is not installed."""
+
+    code = "PL030"
+
+
+class NotFittedError(PluralismError, ValueError, AttributeError):
+    """The model has not been fitted yet."""
+
+    code = "PL040"
+
+
+class ModelFileError(PluralismError, ValueError):
+    """A saved model is damaged, hostile, or of a schema this version does not know."""
+
+    code = "PL041"
+
+
+class PluralismWarning(UserWarning):
+    """Base of all warnings."""
+
+
+class DataWarning(PluralismWarning):
+    """The data can be used, but something about them deserves a look."""
+
+
+class ComponentWarning(DataWarning):
+    """The comparison graph falls apart: rewards across its components rest on the prior alone."""
+
+
+class SeparationWarning(DataWarning):
+    """Some items or directions always win: their rewards are finite only because of the prior."""
+
+
+class ConvergenceWarning(PluralismWarning):
+    """A fit stopped before it converged; the last finite state is kept."""
