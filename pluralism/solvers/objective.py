@@ -1,0 +1,271 @@
+"""The penalised negative log-likelihood of a mixture of linear heads, as one smooth function of one vector.
+
+Heads, item effects, covariate effects, group weights, tie parameter and user temperatures are optimised together:
+by Fisher's identity the gradient of the marginal likelihood is the gradient EM would use with the current
+responsibilities, and a quasi-Newton step on it is EM accelerated (Jamshidian & Jennrich 1997).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import log_softmax
+
+from pluralism.solvers.pairs import PairProblem, PassResult, pair_pass
+
+__all__ = ["BlockPreconditioner", "MixtureObjective", "Parameters", "Terms", "pair_gram"]
+
+TYPICAL_CURVATURE = 0.15
+TIE_PRECISION = 0.1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which terms the model has, and their priors.
+
+    Parameters
+    ----------
+    ridge : float
+        Prior precision of the coefficients of the features.
+    item_precision : float or None
+        Prior precision of each item's own effect; None for no item effects.
+    covariate_precision : float
+        Prior precision of the effects of (scaled) covariates.
+    shared : float or None
+        If set, each head is a shared one plus a private one whose precision is `shared` times as large.
+    ties : bool
+        Davidson's tie parameter.
+    temperature_sd : float or None
+        Standard deviation of the users' log temperatures; None for equal temperatures.
+    concentration : float
+        Of the Dirichlet prior on the group weights, at least 1.
+    """
+
+    ridge: float = 1.0
+    item_precision: float | None = None
+    covariate_precision: float = 1.0
+    shared: float | None = None
+    ties: bool = False
+    temperature_sd: float | None = None
+    concentration: float = 2.0
+
+    def but(self, **changes: object) -> Terms:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The vector, unpacked: effective heads (shared plus private already added)."""
+
+    heads: Float[np.ndarray, "dim groups"]
+    item_effects: Float[np.ndarray, "items groups"] | None
+    covariate_effects: Float[np.ndarray, "covariates groups"]
+    log_weights: Float[np.ndarray, " groups"]
+    tie: float
+    scale: Float[np.ndarray, " users"] | None
+
+
+class MixtureObjective:
+    """x -> (penalised negative log-likelihood, gradient).
+
+    The vector holds, in this order: a block of (dim + items + covariates) x columns, where the columns are the groups
+    or, with shared heads, the shared column and then the groups; the logits of the group weights (more than one
+    group); the log tie parameter; the users' log temperatures.
+    """
+
+    def __init__(
+        self,
+        problem: PairProblem,
+        n_groups: int,
+        terms: Terms,
+        *,
+        responsibility: Float[np.ndarray, "users groups"] | None = None,
+    ) -> None:
+        self.problem, self.n_groups, self.terms = problem, n_groups, terms
+        self.responsibility = responsibility
+        self.dim = 0 if problem.features is None else problem.features.dim
+        self.n_effects = 0 if terms.item_precision is None else problem.n_items
+        self.n_covariates = problem.design.shape[1]
+        self.mixing = np.eye(n_groups)
+        if terms.shared is not None:
+            self.mixing = np.vstack([np.ones(n_groups), self.mixing])
+        self.n_columns = len(self.mixing)
+        self.n_rows = self.dim + self.n_effects + self.n_covariates
+        self.block_size = self.n_rows * self.n_columns
+        self.n_logits = n_groups if n_groups > 1 and responsibility is None else 0
+        self.n_scales = problem.n_users if terms.temperature_sd is not None else 0
+        self.size = self.block_size + self.n_logits + int(terms.ties) + self.n_scales
+        self.column_ratio = np.ones(self.n_columns)
+        if terms.shared is not None:
+            self.column_ratio[1:] = terms.shared
+        row_precision = np.concatenate(
+            [
+                np.full(self.dim, terms.ridge),
+                np.full(self.n_effects, terms.item_precision or 0.0),
+                np.full(self.n_covariates, terms.covariate_precision),
+            ]
+        )
+        self.precision = row_precision[:, None] * self.column_ratio
+        self.last: tuple[Float[np.ndarray, " parameters"], PassResult] | None = None
+
+    def start(self) -> Float[np.ndarray, " parameters"]:
+        """The vector of no preference, equal groups and a tie share as observed."""
+        x = np.zeros(self.size)
+        if self.terms.ties:
+            tied = float(self.problem.weight[self.problem.outcome == 0.5].sum())
+            share = (tied + 0.5) / (self.problem.total_weight + 1.0)
+            x[self.block_size + self.n_logits] = np.log(2 * share / (1 - share))
+        return x
+
+    def block(self, x: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, "rows columns"]:
+        return x[: self.block_size].reshape(self.n_rows, self.n_columns)
+
+    def unpack(self, x: Float[np.ndarray, " parameters"]) -> Parameters:
+        effective = self.block(x) @ self.mixing
+        heads, effects, covariates = np.split(effective, [self.dim, self.dim + self.n_effects])
+        logits = x[self.block_size : self.block_size + self.n_logits]
+        end = self.block_size + self.n_logits + int(self.terms.ties)
+        return Parameters(
+            heads,
+            effects if self.n_effects else None,
+            covariates,
+            log_softmax(logits) if self.n_logits else np.full(self.n_groups, -np.log(self.n_groups)),
+            float(np.exp(np.clip(x[end - 1], -30, 30))) if self.terms.ties else 0.0,
+            np.exp(np.clip(x[end:], -10, 10)) if self.n_scales else None,
+        )
+
+    def scores(self, parameters: Parameters) -> Float[np.ndarray, "items groups"]:
+        """Rewards of all items, (items, groups), without covariate terms."""
+        features = self.problem.features
+        if features is None:
+            scores = np.zeros((self.problem.n_items, self.n_groups))
+        else:
+            scores = features.matmul(parameters.heads)
+        return scores if parameters.item_effects is None else scores + parameters.item_effects
+
+    def sweep(self, x: Float[np.ndarray, " parameters"]) -> PassResult:
+        """The likelihood pass at x; the last one is kept, as callers often want it after minimising."""
+        if self.last is not None and np.array_equal(self.last[0], x):
+            return self.last[1]
+        parameters = self.unpack(x)
+        result = pair_pass(
+            self.problem,
+            self.scores(parameters),
+            parameters.covariate_effects,
+            parameters.log_weights,
+            tie=parameters.tie,
+            scale=parameters.scale,
+            responsibility=self.responsibility,
+        )
+        self.last = (x.copy(), result)
+        return result
+
+    def __call__(self, x: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
+        result = self.sweep(x)
+        block = self.block(x)
+        value = -float(result.log_likelihood.sum()) + 0.5 * float(np.sum(self.precision * block * block))
+        features = self.problem.features
+        parts = [] if features is None else [features.rmatmul(result.scores_gradient)]
+        if self.n_effects:
+            parts.append(result.scores_gradient)
+        parts.append(result.effects_gradient)
+        gradient = np.empty(self.size)
+        gradient[: self.block_size] = (self.precision * block - np.concatenate(parts) @ self.mixing.T).ravel()
+        at = self.block_size
+        if self.n_logits:
+            log_weights = log_softmax(x[at : at + self.n_logits])
+            voters = self.problem.voters
+            extra = self.terms.concentration - 1.0
+            value -= extra * float(log_weights.sum())
+            counts = voters @ result.responsibility + extra
+            gradient[at : at + self.n_logits] = np.exp(log_weights) * counts.sum() - counts
+            at += self.n_logits
+        if self.terms.ties:
+            value += 0.5 * TIE_PRECISION * float(x[at] ** 2)
+            gradient[at] = TIE_PRECISION * x[at] - result.tie_gradient
+            at += 1
+        if self.n_scales:
+            precision = self.terms.temperature_sd**-2
+            value += 0.5 * precision * float(x[at:] @ x[at:])
+            gradient[at:] = precision * x[at:] - result.scale_gradient
+        return value, gradient
+
+    def log_likelihood(self, x: Float[np.ndarray, " parameters"]) -> float:
+        """The unpenalised log-likelihood at x, in nats."""
+        return float(self.sweep(x).log_likelihood.sum())
+
+
+class BlockPreconditioner:
+    """Approximate inverse Hessian: a Cholesky factor for the features, diagonals for the rest.
+
+    All groups share two factors at most (shared column, private columns), for K separate factors cost K times as much
+    and gain nothing measurable.
+    """
+
+    def __init__(
+        self,
+        objective: MixtureObjective,
+        gram: Float[np.ndarray, "dim dim"] | None,
+        curvature: float = TYPICAL_CURVATURE,
+    ) -> None:
+        self.objective = objective
+        terms, problem = objective.terms, objective.problem
+        share = np.full(objective.n_columns, 1.0 / objective.n_groups)
+        if terms.shared is not None:
+            share[0] = 1.0
+        self.factors: list[tuple[slice, object]] = []
+        if gram is not None:
+            groups = [slice(0, 1), slice(1, None)] if terms.shared is not None else [slice(0, None)]
+            for columns in groups:
+                scale = curvature * share[columns][0]
+                ridge = terms.ridge * objective.column_ratio[columns][0]
+                matrix = scale * gram
+                matrix[np.diag_indices_from(matrix)] += ridge + 1e-10 * scale * np.trace(gram) / len(gram)
+                self.factors.append((columns, cho_factor(matrix, overwrite_a=True, check_finite=False)))
+        per_item = np.zeros(0)
+        if objective.n_effects:
+            per_item = np.bincount(problem.left, problem.weight, problem.n_items)
+            per_item = per_item + np.bincount(problem.right, problem.weight, problem.n_items)
+        per_covariate = problem.weight @ problem.design**2
+        diagonal = curvature * np.concatenate([per_item, per_covariate])[:, None] * share
+        self.diagonal = diagonal + objective.precision[objective.dim :]
+        rest = []
+        if objective.n_logits:
+            rest.append(np.full(objective.n_logits, problem.voters.sum() / objective.n_groups + terms.concentration))
+        if terms.ties:
+            tied = float(problem.weight[problem.outcome == 0.5].sum()) / max(problem.total_weight, 1e-12)
+            rest.append(np.array([TIE_PRECISION + problem.total_weight * max(tied * (1 - tied), 1e-3)]))
+        if objective.n_scales:
+            rows = np.add.reduceat(np.append(problem.weight, 0.0), problem.user_start[:-1])
+            rows[np.diff(problem.user_start) == 0] = 0.0
+            rest.append(terms.temperature_sd**-2 + curvature * rows)
+        self.rest = np.concatenate(rest) if rest else np.zeros(0)
+
+    def __call__(self, gradient: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
+        objective = self.objective
+        out = np.empty_like(gradient)
+        block, solved = objective.block(gradient), np.empty((objective.n_rows, objective.n_columns))
+        for columns, factor in self.factors:
+            solved[: objective.dim, columns] = cho_solve(factor, block[: objective.dim, columns], check_finite=False)
+        solved[objective.dim :] = block[objective.dim :] / self.diagonal
+        out[: objective.block_size] = solved.ravel()
+        out[objective.block_size :] = gradient[objective.block_size :] / self.rest
+        return out
+
+
+def pair_gram(problem: PairProblem, rng: np.random.Generator) -> Float[np.ndarray, "dim dim"] | None:
+    """sum_i w_i x_i x_i' over difference vectors, from a random sketch of 4 x dim rows where there are more."""
+    features = problem.features
+    if features is None:
+        return None
+    rows = np.flatnonzero(problem.weight > 0)
+    ratio = 1.0
+    if len(rows) > 4 * features.dim:
+        ratio = len(rows) / (4 * features.dim)
+        rows = np.sort(rng.choice(rows, 4 * features.dim, replace=False))
+    difference = features.rows(problem.left[rows]) - features.rows(problem.right[rows])
+    difference *= np.sqrt(problem.weight[rows] * ratio)[:, None].astype(difference.dtype)
+    return (difference.T @ difference).astype(np.float64)

@@ -1,0 +1,335 @@
+"""The one likelihood pass all linear heads share: loss, responsibilities and gradients of a mixture over users.
+
+For a row with scores difference z, outcome y in [0, 1] and tie parameter nu >= 0 (Davidson 1970),
+
+    log p = (y - 1/2) z + [tie] log nu - log(exp(z/2) + exp(-z/2) + nu),
+
+which is Bradley-Terry with soft labels when nu = 0. Rows are grouped by user, so a user's likelihood under each
+group, the responsibilities and the gradient are found in one sweep (MaxMin-RLHF, arXiv:2402.08925, eq. 7 made soft).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+from jaxtyping import Float, Int
+from numba import njit, prange
+
+from pluralism.solvers.features import FeatureMatrix
+
+__all__ = ["PairProblem", "PassResult", "group_log_likelihood", "pair_pass"]
+
+MIN_ROWS_PER_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class PairProblem:
+    """Comparisons as the solvers see them.
+
+    Parameters
+    ----------
+    left, right : int32 array of shape (pairs,)
+        Item codes, rows sorted by user.
+    outcome : float64 array of shape (pairs,)
+        Probability mass on `left`, in [0, 1]; exactly 1/2 is a tie.
+    weight : float64 array of shape (pairs,)
+        Non-negative.
+    user_start : int64 array of shape (users + 1,)
+        Rows `user_start[u]:user_start[u + 1]` belong to user u.
+    design : float64 array of shape (pairs, covariates)
+        Covariate differences, left minus right.
+    features : FeatureMatrix or None
+    n_items : int
+    """
+
+    left: Int[np.ndarray, " pairs"]
+    right: Int[np.ndarray, " pairs"]
+    outcome: Float[np.ndarray, " pairs"]
+    weight: Float[np.ndarray, " pairs"]
+    user_start: Int[np.ndarray, " users_plus_1"]
+    design: Float[np.ndarray, "pairs covariates"]
+    features: FeatureMatrix | None
+    n_items: int
+
+    @classmethod
+    def build(
+        cls,
+        user: Int[np.ndarray, " pairs"],
+        left: Int[np.ndarray, " pairs"],
+        right: Int[np.ndarray, " pairs"],
+        outcome: Float[np.ndarray, " pairs"],
+        weight: Float[np.ndarray, " pairs"],
+        *,
+        n_users: int,
+        n_items: int,
+        design: Float[np.ndarray, "pairs covariates"] | None = None,
+        features: FeatureMatrix | None = None,
+    ) -> tuple[PairProblem, Int[np.ndarray, " pairs"]]:
+        """Sort rows by user; returns the problem and the order (problem row i is input row order[i])."""
+        ordered = len(user) < 2 or bool(np.all(user[1:] >= user[:-1]))
+        order = np.arange(len(user)) if ordered else np.argsort(user, kind="stable")
+        start = np.zeros(n_users + 1, dtype=np.int64)
+        np.cumsum(np.bincount(user, minlength=n_users), out=start[1:])
+        if design is None:
+            design = np.zeros((len(user), 0))
+
+        def take(values: np.ndarray, dtype: type) -> np.ndarray:
+            return np.ascontiguousarray(values if ordered else values[order], dtype=dtype)
+
+        problem = cls(
+            take(left, np.int32),
+            take(right, np.int32),
+            take(outcome, np.float64),
+            take(weight, np.float64),
+            start,
+            take(design, np.float64),
+            features,
+            n_items,
+        )
+        return problem, order
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_start) - 1
+
+    @cached_property
+    def total_weight(self) -> float:
+        return float(self.weight.sum())
+
+    @cached_property
+    def voters(self) -> Float[np.ndarray, " users"]:
+        """1 for users who have a row of positive weight, 0 for the rest: only they inform the group weights."""
+        rows = np.diff(self.user_start)
+        has = np.zeros(self.n_users)
+        user = np.repeat(np.arange(self.n_users), rows)
+        has[user[self.weight > 0]] = 1.0
+        return has
+
+    @cached_property
+    def user(self) -> Int[np.ndarray, " pairs"]:
+        return np.repeat(np.arange(self.n_users), np.diff(self.user_start))
+
+    @cached_property
+    def chunks(self) -> Int[np.ndarray, " chunks_plus_1"]:
+        """User boundaries of the parts that threads work on, about equal in rows."""
+        rows = len(self.left)
+        n_chunks = max(1, min(numba.get_num_threads(), rows // MIN_ROWS_PER_CHUNK))
+        targets = np.linspace(0, rows, n_chunks + 1)[1:-1]
+        inner = np.searchsorted(self.user_start, targets)
+        return np.unique(np.concatenate([[0], inner, [self.n_users]])).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What one sweep gives: per-user log-likelihoods and responsibilities, and gradients of the log-likelihood."""
+
+    log_likelihood: Float[np.ndarray, " users"]
+    responsibility: Float[np.ndarray, "users groups"]
+    scores_gradient: Float[np.ndarray, "items groups"]
+    effects_gradient: Float[np.ndarray, "covariates groups"]
+    tie_gradient: float
+    scale_gradient: Float[np.ndarray, " users"]
+
+
+def pair_pass(
+    problem: PairProblem,
+    scores: Float[np.ndarray, "items groups"],
+    effects: Float[np.ndarray, "covariates groups"],
+    log_weights: Float[np.ndarray, " groups"],
+    *,
+    tie: float = 0.0,
+    scale: Float[np.ndarray, " users"] | None = None,
+    responsibility: Float[np.ndarray, "users groups"] | None = None,
+) -> PassResult:
+    """One sweep over all rows.
+
+    With `responsibility` given, the likelihood is the classification (hard or fixed) one,
+    sum_k r_uk log p_uk, and the group weights play no part; otherwise it is the marginal one,
+    log sum_k pi_k p_uk, whose gradient by Fisher's identity is the EM gradient.
+    """
+    n_groups = scores.shape[1]
+    n_chunks = len(problem.chunks) - 1
+    fixed = responsibility is not None
+    if responsibility is None:
+        posterior = np.empty((problem.n_users, n_groups))
+    else:
+        posterior = np.array(responsibility, dtype=np.float64)
+    log_likelihood = np.zeros(problem.n_users)
+    scores_gradient = np.zeros((n_chunks, problem.n_items, n_groups))
+    effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
+    tie_gradient = np.zeros(n_chunks)
+    scale_gradient = np.zeros(problem.n_users)
+    _sweep(
+        problem.chunks,
+        problem.user_start,
+        problem.left,
+        problem.right,
+        problem.outcome,
+        problem.weight,
+        problem.design,
+        np.ascontiguousarray(scores, dtype=np.float64),
+        np.ascontiguousarray(effects, dtype=np.float64),
+        np.ascontiguousarray(log_weights, dtype=np.float64),
+        float(tie),
+        np.ones(problem.n_users) if scale is None else scale,
+        fixed,
+        posterior,
+        log_likelihood,
+        scores_gradient,
+        effects_gradient,
+        tie_gradient,
+        scale_gradient,
+    )
+    return PassResult(
+        log_likelihood,
+        posterior,
+        scores_gradient[0] if n_chunks == 1 else scores_gradient.sum(axis=0),
+        effects_gradient.sum(axis=0),
+        float(tie_gradient.sum()),
+        scale_gradient,
+    )
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _sweep(
+    chunks,
+    start,
+    left,
+    right,
+    outcome,
+    weight,
+    design,
+    scores,
+    effects,
+    log_weights,
+    tie,
+    scale,
+    fixed,
+    posterior,
+    log_likelihood,
+    scores_gradient,
+    effects_gradient,
+    tie_gradient,
+    scale_gradient,
+):
+    n_groups = scores.shape[1]
+    n_covariates = design.shape[1]
+    log_tie = np.log(tie) if tie > 0 else 0.0
+    for c in prange(len(chunks) - 1):
+        longest = 0
+        for u in range(chunks[c], chunks[c + 1]):
+            longest = max(longest, start[u + 1] - start[u])
+        residual = np.empty((longest, n_groups))
+        tie_residual = np.empty((longest, n_groups))
+        log_p = np.empty(n_groups)
+        slope = np.empty(n_groups)
+        product = np.empty(n_groups)
+        for u in range(chunks[c], chunks[c + 1]):
+            first = start[u]
+            n_rows = start[u + 1] - first
+            for k in range(n_groups):
+                log_p[k] = 0.0
+                slope[k] = 0.0
+                product[k] = 1.0
+            for i in range(n_rows):
+                row = first + i
+                a, b, w = left[row], right[row], weight[row]
+                half = outcome[row] - 0.5
+                is_tie = half == 0.0
+                for k in range(n_groups):
+                    z = scores[a, k] - scores[b, k]
+                    for j in range(n_covariates):
+                        z += design[row, j] * effects[j, k]
+                    z *= scale[u]
+                    size = abs(z)
+                    h = np.exp(-0.5 * size)
+                    total = 1.0 + h * h + tie * h
+                    linear = half * z - 0.5 * size
+                    if is_tie:
+                        linear += log_tie
+                    if w == 1.0:
+                        # the logarithm of a product costs one log for many rows instead of one each
+                        log_p[k] += linear
+                        product[k] *= total
+                        if product[k] > 1e280:
+                            log_p[k] -= np.log(product[k])
+                            product[k] = 1.0
+                    else:
+                        log_p[k] += w * (linear - np.log(total))
+                    lead = 0.5 * (1.0 - h * h) / total
+                    r = w * (half - lead if z > 0 else half + lead)
+                    residual[i, k] = r
+                    slope[k] += r * z
+                    if tie > 0:
+                        tie_residual[i, k] = w * ((1.0 if is_tie else 0.0) - tie * h / total)
+            top = -np.inf
+            for k in range(n_groups):
+                log_p[k] -= np.log(product[k])
+                if not fixed:
+                    top = max(top, log_p[k] + log_weights[k])
+            if fixed:
+                for k in range(n_groups):
+                    log_likelihood[u] += posterior[u, k] * log_p[k]
+            else:
+                total = 0.0
+                for k in range(n_groups):
+                    posterior[u, k] = np.exp(log_p[k] + log_weights[k] - top)
+                    total += posterior[u, k]
+                for k in range(n_groups):
+                    posterior[u, k] /= total
+                log_likelihood[u] = top + np.log(total)
+            for k in range(n_groups):
+                scale_gradient[u] += posterior[u, k] * slope[k]
+            for i in range(n_rows):
+                row = first + i
+                a, b = left[row], right[row]
+                for k in range(n_groups):
+                    r = posterior[u, k] * residual[i, k] * scale[u]
+                    scores_gradient[c, a, k] += r
+                    scores_gradient[c, b, k] -= r
+                    for j in range(n_covariates):
+                        effects_gradient[c, j, k] += r * design[row, j]
+                    if tie > 0:
+                        tie_gradient[c] += posterior[u, k] * tie_residual[i, k]
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def group_log_likelihood(chunks, start, left, right, outcome, weight, offset, scores, tie, out):
+    """Per user and group, the log-likelihood of the user's rows: `out[u, k] = sum_i w_i log p_k(row i)`.
+
+    `offset` (pairs, groups or one column of zeros) adds to the score difference: covariate terms.
+    """
+    n_groups = scores.shape[1]
+    wide = offset.shape[1] == n_groups and offset.shape[0] == len(left)
+    log_tie = np.log(tie) if tie > 0 else 0.0
+    for c in prange(len(chunks) - 1):
+        product = np.empty(n_groups)
+        for u in range(chunks[c], chunks[c + 1]):
+            for k in range(n_groups):
+                out[u, k] = 0.0
+                product[k] = 1.0
+            for row in range(start[u], start[u + 1]):
+                a, b, w = left[row], right[row], weight[row]
+                half = outcome[row] - 0.5
+                for k in range(n_groups):
+                    z = scores[a, k] - scores[b, k]
+                    if wide:
+                        z += offset[row, k]
+                    h = np.exp(-0.5 * abs(z))
+                    total = 1.0 + h * h + tie * h
+                    linear = half * z - 0.5 * abs(z)
+                    if half == 0.0:
+                        linear += log_tie
+                    if w == 1.0:
+                        out[u, k] += linear
+                        product[k] *= total
+                        if product[k] > 1e280:
+                            out[u, k] -= np.log(product[k])
+                            product[k] = 1.0
+                    else:
+                        out[u, k] += w * (linear - np.log(total))
+            for k in range(n_groups):
+                out[u, k] -= np.log(product[k])
