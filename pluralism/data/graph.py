@@ -20,8 +20,8 @@ __all__ = ["components", "strong_components", "undefeated_and_winless", "win_edg
 
 
 def components(
-    left: Int[np.ndarray, "pairs"], right: Int[np.ndarray, "pairs"], n_items: int
-) -> Int[np.ndarray, "items"]:
+    left: Int[np.ndarray, " pairs"], right: Int[np.ndarray, " pairs"], n_items: int
+) -> Int[np.ndarray, " items"]:
     """Connected component of each item.
 
     Parameters
@@ -45,8 +45,8 @@ def components(
 
 
 def strong_components(
-    winner: Int[np.ndarray, "edges"], loser: Int[np.ndarray, "edges"], n_items: int
-) -> Int[np.ndarray, "items"]:
+    winner: Int[np.ndarray, " edges"], loser: Int[np.ndarray, " edges"], n_items: int
+) -> Int[np.ndarray, " items"]:
     """Strongly connected component of each item in the graph of wins, numbered as in `components`.
 
     Examples
@@ -58,8 +58,8 @@ def strong_components(
 
 
 def win_edges(
-    left: Int[np.ndarray, "pairs"], right: Int[np.ndarray, "pairs"], outcome: Float[np.ndarray, "pairs"]
-) -> tuple[Int[np.ndarray, "edges"], Int[np.ndarray, "edges"]]:
+    left: Int[np.ndarray, " pairs"], right: Int[np.ndarray, " pairs"], outcome: Float[np.ndarray, " pairs"]
+) -> tuple[Int[np.ndarray, " edges"], Int[np.ndarray, " edges"]]:
     """Edges (winner, loser) of the graph of wins.
 
     A tie or a graded outcome has probability mass on both sides, so it is a win for either.
@@ -76,8 +76,8 @@ def win_edges(
 
 
 def undefeated_and_winless(
-    winner: Int[np.ndarray, "edges"], loser: Int[np.ndarray, "edges"], n_items: int
-) -> tuple[Bool[np.ndarray, "items"], Bool[np.ndarray, "items"]]:
+    winner: Int[np.ndarray, " edges"], loser: Int[np.ndarray, " edges"], n_items: int
+) -> tuple[Bool[np.ndarray, " items"], Bool[np.ndarray, " items"]]:
     """Which compared items never lose, and which never win."""
     wins = np.bincount(winner, minlength=n_items)
     losses = np.bincount(loser, minlength=n_items)
@@ -85,8 +85,8 @@ def undefeated_and_winless(
 
 
 def _labels(
-    tail: Int[np.ndarray, "edges"], head: Int[np.ndarray, "edges"], n_items: int, connection: str
-) -> Int[np.ndarray, "items"]:
+    tail: Int[np.ndarray, " edges"], head: Int[np.ndarray, " edges"], n_items: int, connection: str
+) -> Int[np.ndarray, " items"]:
     if n_items == 0:
         return np.empty(0, dtype=np.int32)
     graph = sparse.csr_array((np.ones(len(tail)), (tail, head)), shape=(n_items, n_items))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pluralism.data.validate import (
+    bad_range,
+    empty_texts,
+    likely_misspellings,
+    missing_values,
+    not_numbers,
+    number_faults,
+    same_values,
+    to_numbers,
+)
+
+
+def _column(values: list[object], kind: pa.DataType | None = None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values[:2], kind), pa.array(values[2:], kind)])
+
+
+def test_text_numbers_are_read_and_the_others_named() -> None:
+    column = _column(["1", " .5 ", "1e-3", "+0.25", "left", "1,5", "", "nan", None, "inf"])
+    values = to_numbers(column)
+    np.testing.assert_array_equal(values[:4], [1.0, 0.5, 0.001, 0.25])
+    assert np.isnan(values[4:9]).all() and math.isinf(values[9])
+    fault = not_numbers(column, "outcome")
+    assert fault is not None and fault.rows.tolist() == [4, 5] and fault.values == ("left", "1,5")
+
+
+def test_number_faults_tell_text_gaps_and_range_apart() -> None:
+    values, faults = number_faults(_column(["1", "x", None, "2", "-0.1", "inf"]), "outcome", low=0, high=1)
+    assert {fault.kind: fault.rows.tolist() for fault in faults} == {
+        "numbers": [1],
+        "missing values": [2],
+        "outcome range": [3, 4, 5],
+    }
+    assert values[0] == 1.0
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.int32(), pa.bool_(), pa.decimal128(25, 2)])
+def test_every_numeric_type_passes(kind: pa.DataType) -> None:
+    column = pa.chunked_array([pa.array([0, 1, 1]).cast(kind)])
+    values, faults = number_faults(column, "outcome", low=0, high=1)
+    assert faults == [] and values.tolist() == [0.0, 1.0, 1.0]
+
+
+def test_dates_are_no_numbers() -> None:
+    column = pa.chunked_array([pa.array([0, 1], pa.timestamp("s"))])
+    _, faults = number_faults(column, "outcome", low=0, high=1)
+    assert [(fault.kind, fault.rows.tolist()) for fault in faults] == [("numbers", [0, 1])]
+
+
+def test_nan_is_missing_in_floats_only() -> None:
+    fault = missing_values(_column([1.0, float("nan"), None]), "user")
+    assert fault is not None and fault.rows.tolist() == [1, 2]
+    assert missing_values(_column(["a", "nan", "b"]), "user") is None
+
+
+def test_range_leaves_nan_alone() -> None:
+    fault = bad_range(np.array([0.5, np.nan, 1.0, 1.0001, -np.inf]), "outcome", low=0, high=1)
+    assert fault is not None and fault.rows.tolist() == [3, 4]
+    weights = bad_range(np.array([0.0, 5.0, -1.0, np.inf]), "weight", low=0, high=np.inf)
+    assert weights is not None and weights.rows.tolist() == [2, 3]
+
+
+def test_same_values_over_different_types() -> None:
+    fault = same_values(_column([1, 2, 3]), _column(["1", "3", None]), ("left", "right"))
+    assert fault is not None and fault.rows.tolist() == [0]
+
+
+def test_empty_texts_are_blank_ones_too() -> None:
+    fault = empty_texts(_column(["a", "", " \n\t", None]), "left")
+    assert fault is not None and fault.rows.tolist() == [1, 2]
+
+
+def test_misspellings_are_matched_once_and_never_to_a_column_that_is_there() -> None:
+    known = ["user", "left", "right", "outcome", "weight"]
+    assert likely_misspellings(["usr", "left", "rihgt", "outcom", "users"], known) == {
+        "usr": "user",
+        "rihgt": "right",
+        "outcom": "outcome",
+    }
+    assert likely_misspellings(["user", "left", "right", "outcome", "leftt", "topic"], known) == {}
+
+
+def test_the_error_names_file_row_and_column() -> None:
+    _, faults = number_faults(_column([0.5, 2.0, 3.0]), "outcome", low=0, high=1)
+    text = str(faults[0].error("votes.csv"))
+    assert "votes.csv, row 2 (and 1 more), column 'outcome': 2.0" in text and "fix:" in text
