@@ -19,7 +19,8 @@ from pluralism.data.validate import (
 
 
 def _column(values: list[object], kind: pa.DataType | None = None) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(values[:2], kind), pa.array(values[2:], kind)])
+    whole = pa.array(values, kind)
+    return pa.chunked_array([whole[:2], whole[2:]])
 
 
 def test_text_numbers_are_read_and_the_others_named() -> None:
