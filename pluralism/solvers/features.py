@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse import csr_matrix
 
 __all__ = ["FeatureMatrix"]
 
@@ -55,6 +56,14 @@ class FeatureMatrix:
         total = np.zeros((self.dim, values.shape[1]))
         for rows, block in self._blocks():
             total += block.T @ values[rows].astype(self.compute_dtype)
+        return total
+
+    def left_multiply(self, matrix: csr_matrix) -> Float[np.ndarray, "rows dim"]:
+        """A sparse (rows, items) matrix times the features."""
+        total = np.zeros((matrix.shape[0], self.dim))
+        by_item = matrix.tocsc()
+        for rows, block in self._blocks():
+            total += by_item[:, rows] @ block
         return total
 
     def rows(self, index: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:

@@ -17,6 +17,9 @@ from pluralism.solvers.pairs import PairProblem
 
 __all__ = ["assignments", "kmeans", "vector_from_assignment", "worst_explained"]
 
+KMEANS_RESTARTS = 8
+SAME_PARTITION = 0.02
+
 
 def assignments(
     problem: PairProblem,
@@ -26,13 +29,28 @@ def assignments(
     rng: np.random.Generator,
     n_candidates: int,
 ) -> list[Int[np.ndarray, " users"]]:
-    """`n_candidates` labellings of the users: two thirds spectral (k-means restarts), one third random."""
+    """Up to `n_candidates` distinct labellings of the users, the most promising first.
+
+    Half are spectral: the k-means restarts of least inertia, leaving out those that merely repeat a better one. Half
+    are random.
+    """
     points, weight = _user_points(problem, n_groups, terms, gram)
-    n_spectral = max(1, (2 * n_candidates) // 3)
-    labellings = [kmeans(points, weight, n_groups, rng) for _ in range(n_spectral)]
-    for _ in range(n_candidates - n_spectral):
-        labellings.append(rng.integers(n_groups, size=problem.n_users))
-    return labellings
+    restarts = sorted((kmeans(points, weight, n_groups, rng) for _ in range(KMEANS_RESTARTS)), key=lambda r: r[1])
+    n_spectral = max(1, n_candidates // 2)
+    kept: list[Int[np.ndarray, " users"]] = []
+    for labels, _ in restarts:
+        if len(kept) < n_spectral and all(_disagreement(labels, other, weight) > SAME_PARTITION for other in kept):
+            kept.append(labels)
+    return kept + [rng.integers(n_groups, size=problem.n_users) for _ in range(n_candidates - n_spectral)]
+
+
+def _disagreement(
+    labels: Int[np.ndarray, " users"], other: Int[np.ndarray, " users"], weight: Float[np.ndarray, " users"]
+) -> float:
+    """Share of weight outside each group's best match in the other labelling."""
+    table = np.zeros((labels.max() + 1, other.max() + 1))
+    np.add.at(table, (labels, other), weight)
+    return 1.0 - float(table.max(axis=1).sum()) / max(float(weight.sum()), 1e-300)
 
 
 def vector_from_assignment(
@@ -73,11 +91,14 @@ def kmeans(
     n_groups: int,
     rng: np.random.Generator,
     n_iter: int = 30,
-) -> Int[np.ndarray, " users"]:
-    """Weighted k-means with k-means++ seeding; small, since scikit-learn's start-up costs more than the clustering."""
+) -> tuple[Int[np.ndarray, " users"], float]:
+    """Labels and inertia of one run of weighted k-means with k-means++ seeding.
+
+    Written out because scikit-learn's start-up costs more than the clustering of a few axes.
+    """
     active = np.flatnonzero(weight > 0)
     if len(active) == 0:
-        return np.zeros(len(points), dtype=np.int64)
+        return np.zeros(len(points), dtype=np.int64), 0.0
     share = weight[active] / weight[active].sum()
     centres = points[[rng.choice(active, p=share)]]
     for _ in range(1, n_groups):
@@ -95,7 +116,7 @@ def kmeans(
         for axis in range(points.shape[1]):
             sums = np.bincount(labels, weight * points[:, axis], n_groups)
             centres[:, axis] = np.where(mass > 0, sums / np.maximum(mass, 1e-300), centres[:, axis])
-    return labels
+    return labels, float(weight @ ((points - centres[labels]) ** 2).sum(axis=1))
 
 
 def _user_points(
@@ -119,19 +140,10 @@ def _user_points(
             return np.zeros((problem.n_users, 1)), weight
         u, s, _ = svds(matrix.astype(np.float64), k=axes, random_state=0)
         return u * s * root[:, None], weight
-    # (users x items) @ (items x dim) is the transpose of features' @ (items x users): reuse the blocked product
-    moved = _sparse_times_features(wins, problem)
+    moved = problem.features.left_multiply(wins)
     ridge = terms.ridge + 1e-8 * np.trace(gram) / len(gram)
     lower = cholesky(gram + ridge * np.eye(len(gram)), lower=True)
     whitened = solve_triangular(lower, moved.T, lower=True).T * np.sqrt(weight.sum()) * root[:, None]
     axes = min(n_groups, whitened.shape[1])
     _, vectors = np.linalg.eigh(whitened.T @ whitened)
     return whitened @ vectors[:, -axes:] * root[:, None], weight
-
-
-def _sparse_times_features(wins: csr_matrix, problem: PairProblem) -> Float[np.ndarray, "users dim"]:
-    total = np.zeros((problem.n_users, problem.features.dim))
-    by_item = wins.tocsc()
-    for rows, block in problem.features._blocks():
-        total += by_item[:, rows] @ block
-    return total

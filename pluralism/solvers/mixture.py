@@ -44,7 +44,7 @@ def fit_mixture(
     *,
     rng: np.random.Generator,
     n_init: int = 4,
-    n_candidates: int = 12,
+    n_candidates: int = 8,
     tol: float = 1e-9,
     max_iter: int = 500,
     start: Float[np.ndarray, " parameters"] | None = None,
@@ -83,16 +83,16 @@ def fit_mixture(
         best = objective.start() if start is None else start
         starts = []
     else:
-        pilots = []
-        for labels in assignments(problem, n_groups, terms, gram, rng, n_candidates):
-            x = vector_from_assignment(objective, precondition, labels)
-            pilots.append(run(x, tol, PILOT_ITERATIONS))
-        pilots.sort(key=lambda m: m.value)
-        # starts need no more digits than it takes to rank them; only the winner is polished
-        finals = [run(m.x, max(tol, 1e-6), max_iter) for m in pilots[:n_init]]
-        finals.sort(key=lambda m: m.value)
-        starts = [m.value for m in finals]
-        best = finals[0].x
+        # starts race: a few iterations each, then the better ones a few more; only the winner is polished
+        runners = [
+            run(vector_from_assignment(objective, precondition, labels), tol, PILOT_ITERATIONS)
+            for labels in assignments(problem, n_groups, terms, gram, rng, max(n_candidates, n_init))
+        ]
+        runners = sorted(runners, key=lambda m: m.value)[:n_init]
+        if len(runners) > 1:
+            runners = sorted((run(m.x, max(tol, 1e-6), max_iter) for m in runners), key=lambda m: m.value)
+        starts = [m.value for m in runners]
+        best = runners[0].x
         while n_repairs < MAX_REPAIRS:
             repaired = _repair(objective, precondition, best)
             if repaired is None:
@@ -118,7 +118,7 @@ def fit_hard_mixture(
     *,
     rng: np.random.Generator,
     n_init: int = 4,
-    n_candidates: int = 12,
+    n_candidates: int = 8,
     tol: float = 1e-9,
     max_iter: int = 50,
     modulo: bool = False,

@@ -1,0 +1,176 @@
+"""Laplace approximation around a fitted mixture: a Gaussian for each group's coefficients.
+
+The Hessian of a group is the complete-data one, weighted by the responsibilities, less the information that is
+missing because memberships are not observed (Louis 1982): sum_u r_uk (1 - r_uk) g_uk g_uk', with g_uk the gradient of
+user u's log-likelihood under group k. Covariances between groups are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+
+from pluralism.solvers.objective import Parameters, Terms
+from pluralism.solvers.pairs import PairProblem
+
+__all__ = ["MAX_COEFFICIENTS", "LaplacePosterior", "curvature", "laplace_posterior", "penalised_hessian"]
+
+MAX_COEFFICIENTS = 4096
+BLOCK_ROWS = 8192
+UNDECIDED = 1e-6
+
+
+@dataclass(frozen=True)
+class LaplacePosterior:
+    """Covariances of the coefficients (dim, then items, then covariates) of each group.
+
+    `corrected[k]` says whether the missing information could be taken off; where the corrected Hessian is not
+    positive definite the complete-data one stands and the standard deviations are too small.
+    """
+
+    covariance: Float[np.ndarray, "groups coefficients coefficients"]
+    corrected: list[bool]
+
+
+def laplace_posterior(
+    problem: PairProblem,
+    parameters: Parameters,
+    responsibility: Float[np.ndarray, "users groups"],
+    scores: Float[np.ndarray, "items groups"],
+    terms: Terms,
+) -> LaplacePosterior | None:
+    """Covariance of each group's coefficients, or None above `MAX_COEFFICIENTS` of them."""
+    dim = 0 if problem.features is None else problem.features.dim
+    n_effects = 0 if terms.item_precision is None else problem.n_items
+    size = dim + n_effects + problem.design.shape[1]
+    if size > MAX_COEFFICIENTS:
+        return None
+    covariances, corrected = [], []
+    for k in range(scores.shape[1]):
+        z, residual, second = curvature(problem, parameters, scores, k)
+        weight = responsibility[problem.user, k]
+        # with shared heads the private precision is what holds a group to the others; alone it would be too tight
+        hessian = penalised_hessian(problem, second * weight, terms)
+        inverse = _inverse(hessian - _missing_information(problem, residual, responsibility[:, k], terms))
+        corrected.append(inverse is not None)
+        if inverse is None:
+            inverse = cho_solve(cho_factor(hessian), np.eye(size))
+        covariances.append(inverse)
+    return LaplacePosterior(np.stack(covariances), corrected)
+
+
+def curvature(
+    problem: PairProblem, parameters: Parameters, scores: Float[np.ndarray, "items groups"], group: int
+) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
+    """Per row under one group: score difference, weighted d log p / d score and weighted - d2 log p / d score2."""
+    z = scores[problem.left, group] - scores[problem.right, group]
+    z = z + problem.design @ parameters.covariate_effects[:, group]
+    scale = 1.0 if parameters.scale is None else parameters.scale[problem.user]
+    z = z * scale
+    h = np.exp(-0.5 * np.abs(z))
+    total = 1.0 + h * h + parameters.tie * h
+    lead = np.sign(z) * (1.0 - h * h) / total
+    decided = (1.0 + h * h) / total
+    first = problem.weight * scale * ((problem.outcome - 0.5) - 0.5 * lead)
+    second = problem.weight * scale**2 * 0.25 * (decided - lead**2)
+    return z, first, second
+
+
+def penalised_hessian(
+    problem: PairProblem, row_curvature: Float[np.ndarray, " pairs"], terms: Terms
+) -> Float[np.ndarray, "coefficients coefficients"]:
+    """sum_i c_i v_i v_i' plus the prior precision, with v_i = (feature difference, item indicators, covariates)."""
+    dim = 0 if problem.features is None else problem.features.dim
+    n_effects = 0 if terms.item_precision is None else problem.n_items
+    n_covariates = problem.design.shape[1]
+    size = dim + n_effects + n_covariates
+    hessian = np.zeros((size, size))
+    items, covariates = slice(dim, dim + n_effects), slice(dim + n_effects, size)
+    if n_effects:
+        hessian[items, items] = _laplacian(problem, row_curvature)
+    weighted_design = problem.design * row_curvature[:, None]
+    hessian[covariates, covariates] = problem.design.T @ weighted_design
+    if n_effects:
+        by_item = np.zeros((n_effects, n_covariates))
+        for j in range(n_covariates):
+            by_item[:, j] = np.bincount(problem.left, weighted_design[:, j], n_effects)
+            by_item[:, j] -= np.bincount(problem.right, weighted_design[:, j], n_effects)
+        hessian[items, covariates] = by_item
+        hessian[covariates, items] = by_item.T
+    if problem.features is not None:
+        rows = np.flatnonzero(row_curvature > 0)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            part = rows[start : start + BLOCK_ROWS]
+            x = problem.features.rows(problem.left[part]) - problem.features.rows(problem.right[part])
+            weighted = x * row_curvature[part, None].astype(x.dtype)
+            hessian[:dim, :dim] += weighted.T @ x
+            hessian[:dim, covariates] += weighted.T @ problem.design[part].astype(x.dtype)
+        hessian[covariates, :dim] = hessian[:dim, covariates].T
+        if n_effects:
+            cross = problem.features.rmatmul(hessian[items, items])
+            hessian[:dim, items] = cross
+            hessian[items, :dim] = cross.T
+    diagonal = np.concatenate(
+        [
+            np.full(dim, terms.ridge),
+            np.full(n_effects, terms.item_precision or 0.0),
+            np.full(n_covariates, terms.covariate_precision),
+        ]
+    )
+    hessian[np.diag_indices(size)] += diagonal
+    return hessian
+
+
+def _laplacian(problem: PairProblem, row_curvature: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, "items items"]:
+    n = problem.n_items
+    adjacency = csr_matrix((row_curvature, (problem.left, problem.right)), shape=(n, n)).toarray()
+    adjacency += adjacency.T
+    laplacian = -adjacency
+    laplacian[np.diag_indices(n)] += adjacency.sum(axis=1)
+    return laplacian
+
+
+def _missing_information(
+    problem: PairProblem,
+    residual: Float[np.ndarray, " pairs"],
+    responsibility: Float[np.ndarray, " users"],
+    terms: Terms,
+) -> Float[np.ndarray, "coefficients coefficients"] | float:
+    doubt = responsibility * (1.0 - responsibility)
+    users = np.flatnonzero(doubt > UNDECIDED)
+    if len(users) == 0:
+        return 0.0
+    position = np.full(problem.n_users, -1)
+    position[users] = np.arange(len(users))
+    rows = np.flatnonzero(position[problem.user] >= 0)
+    who = position[problem.user[rows]]
+    r = residual[rows]
+    n_items = problem.n_items
+    by_item = csr_matrix(
+        (
+            np.concatenate([r, -r]),
+            (np.concatenate([who, who]), np.concatenate([problem.left[rows], problem.right[rows]])),
+        ),
+        shape=(len(users), n_items),
+    )
+    parts = []
+    if problem.features is not None:
+        parts.append(problem.features.left_multiply(by_item))
+    if terms.item_precision is not None:
+        parts.append(by_item.toarray())
+    covariates = np.zeros((len(users), problem.design.shape[1]))
+    np.add.at(covariates, who, r[:, None] * problem.design[rows])
+    parts.append(covariates)
+    gradient = np.hstack(parts) * np.sqrt(doubt[users])[:, None]
+    return gradient.T @ gradient
+
+
+def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"] | None:
+    try:
+        return cho_solve(cho_factor(matrix), np.eye(len(matrix)))
+    except np.linalg.LinAlgError:
+        return None
