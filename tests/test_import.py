@@ -1,0 +1,53 @@
+"""Importing the package is cheap: heavy libraries load when something needs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+OPTIONAL = {"torch", "transformers", "sentence_transformers", "datasets", "openai", "pandas", "polars"}
+HEAVY = OPTIONAL | {
+    "matplotlib",
+    "networkx",
+    "numba",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "scipy",
+    "sklearn",
+    "typer",
+}
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after running `statement`."""
+    code = (
+        f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_import_pluralism_loads_no_library() -> None:
+    assert not loaded_after("import pluralism; pluralism.__version__; dir(pluralism)") & HEAVY
+
+
+@pytest.mark.parametrize("room", ["data", "calibration", "solvers", "embeddings", "llm", "models", "evaluation"])
+def test_a_room_loads_no_language_model_library(room: str) -> None:
+    loaded = loaded_after(f"import pluralism.{room} as room\nfor name in room.__all__: getattr(room, name)")
+    assert not loaded & (OPTIONAL | {"matplotlib"})
+
+
+def test_the_command_line_starts_without_numerical_libraries() -> None:
+    assert not loaded_after("import pluralism.cli") & (OPTIONAL | {"matplotlib", "numba", "scipy", "sklearn"})
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    import pluralism
+
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = pluralism.nonsense

@@ -1,0 +1,133 @@
+"""The source tree keeps the rules that no linter holds."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CODE = ("pluralism", "tests", "examples", "benchmarks", "docs")
+TEXT_SUFFIXES = {".py", ".md", ".rst", ".toml", ".txt", ".yaml", ".yml", ".jsonl", ".html", ".css", ".j2", ""}
+BUILT = {"_build", "gallery", "generated", "__pycache__"}
+LINES = 450
+
+
+def files(*roots: str) -> Iterator[Path]:
+    for root in roots:
+        for path in sorted((REPOSITORY / root).rglob("*")):
+            if path.is_file() and not BUILT.intersection(path.relative_to(REPOSITORY).parts):
+                yield path
+
+
+def python_files(*roots: str) -> Iterator[Path]:
+    return (path for path in files(*roots) if path.suffix == ".py")
+
+
+def place(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 1)}"
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` for a chain of attributes, else the empty string."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (base := dotted(node.value)):
+        return f"{base}.{node.attr}"
+    return ""
+
+
+def imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return {(node.module or "").partition(".")[0]}
+    return set()
+
+
+def library() -> Iterator[tuple[Path, ast.AST]]:
+    for path in python_files("pluralism"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            yield path, node
+
+
+def test_no_file_is_too_long() -> None:
+    long = [str(p.relative_to(REPOSITORY)) for p in python_files(*CODE) if len(p.read_text().splitlines()) > LINES]
+    assert not long
+
+
+def test_nothing_unpickles_or_evaluates() -> None:
+    unsafe = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    found = []
+    for path, node in library():
+        if imported(node) & unsafe:
+            found.append(f"{place(path, node)} imports {imported(node) & unsafe}")
+        if not isinstance(node, ast.Call):
+            continue
+        name, keywords = dotted(node.func), {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+        if name in {"eval", "exec", "os.system"} or name.endswith("read_pickle"):
+            found.append(f"{place(path, node)} calls {name}")
+        if name == "torch.load" and keywords.get("weights_only") is not True:
+            found.append(f"{place(path, node)} calls torch.load without weights_only=True")
+        if keywords.get("allow_pickle") or keywords.get("trust_remote_code") or keywords.get("shell"):
+            found.append(f"{place(path, node)} calls {name} with {keywords}")
+    assert not found
+
+
+def test_the_library_neither_prints_nor_asserts_nor_swallows() -> None:
+    found = []
+    for path, node in library():
+        bare = isinstance(node, ast.ExceptHandler) and (node.type is None or isinstance(node.body[0], ast.Pass))
+        printing = isinstance(node, ast.Call) and dotted(node.func) == "print"
+        if bare or printing or isinstance(node, ast.Assert):
+            found.append(f"{place(path, node)} {type(node).__name__}")
+    assert not found
+
+
+def test_randomness_comes_in_as_an_argument() -> None:
+    allowed = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox", "BitGenerator"}
+    found = []
+    for path, node in library():
+        if "random" in imported(node):
+            found.append(f"{place(path, node)} imports random")
+        if isinstance(node, ast.Attribute) and dotted(node.value) in {"np.random", "numpy.random"}:
+            if node.attr not in allowed:
+                found.append(f"{place(path, node)} uses numpy's global generator: {node.attr}")
+        if isinstance(node, ast.Call) and dotted(node.func) in {"torch.manual_seed", "torch.seed"}:
+            found.append(f"{place(path, node)} seeds torch's global generator")
+    assert not found
+
+
+def test_every_module_says_what_is_public() -> None:
+    silent = []
+    for path in python_files("pluralism"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {dotted(t) for node in tree.body if isinstance(node, ast.Assign) for t in node.targets}
+        private = path.name.startswith("_") and path.name != "__init__.py"
+        if not ast.get_docstring(tree) or ("__all__" not in names and not private):
+            silent.append(str(path.relative_to(REPOSITORY)))
+    assert not silent
+
+
+def test_no_leftovers_and_no_paths_of_one_machine() -> None:
+    marks = re.compile(
+        r"\b(?:TODO|FIX" + r"ME|XXX)\b|type: ig" + r"nore|<<<<<<< |(?<![\w.])/(?:home|root|work|Users)/\w"
+    )
+    roots = (*CODE, "models", ".ci")
+    top = [p for p in REPOSITORY.iterdir() if p.is_file() and not p.name.startswith(".git")]
+    found = []
+    for path in [*files(*roots), *top]:
+        if path.suffix in TEXT_SUFFIXES and path != Path(__file__).resolve():
+            text = path.read_text(encoding="utf-8")
+            found += [f"{path.relative_to(REPOSITORY)}: {match.group()}" for match in marks.finditer(text)]
+    assert not found
+
+
+def test_tests_have_no_packages() -> None:
+    assert not list((REPOSITORY / "tests").rglob("__init__.py"))
+
+
+def test_the_licence_is_complete() -> None:
+    text = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
