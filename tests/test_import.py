@@ -25,9 +25,8 @@ HEAVY = OPTIONAL | {
 
 def loaded_after(statement: str) -> set[str]:
     """The top-level modules that a fresh interpreter holds after running `statement`."""
-    code = (
-        f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
-    )
+    listing = "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    code = f"{statement}\nimport json, sys\n{listing}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
 
