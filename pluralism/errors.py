@@ -21,6 +21,7 @@ __all__ = [
     "PluralismWarning",
     "SeparationError",
     "SeparationWarning",
+    "StorageError",
     "UsageError",
 ]
 
@@ -106,6 +107,12 @@ class ModelFileError(PluralismError, ValueError):
     """A saved model is damaged, hostile, or of a schema this version does not know."""
 
     code = "PL041"
+
+
+class StorageError(PluralismError, OSError):
+    """A file could not be written or read: disk full, read-only, no permission, or a failing device."""
+
+    code = "PL050"
 
 
 class PluralismWarning(UserWarning):
