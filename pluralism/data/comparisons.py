@@ -1,0 +1,387 @@
+"""Comparisons: who preferred which of two items, as immutable columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Float64, Int, Int32
+
+from pluralism.data.arrays import as_indices, code_vector, finite_vector, frozen
+from pluralism.data.items import Items
+from pluralism.data.labels import encode_labels, label_codes, string_column
+from pluralism.data.optional_columns import label_pair, strength_vector, time_vector
+from pluralism.data.validate import Fault
+from pluralism.errors import DataError, UsageError
+from pluralism.random import RNG
+
+if TYPE_CHECKING:
+    from pluralism.data.report import DataReport
+
+__all__ = ["Comparisons"]
+
+Origin = Literal["comparisons", "ratings", "rankings"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparisons:
+    """Immutable pairwise judgements, one a row.
+
+    Parameters
+    ----------
+    items : Items
+        What is compared.
+    users : LargeStringArray
+        Distinct labels of those who judge; some may have no row.
+    user, left, right : ndarray of int, shape (pairs,)
+        Codes of the user and of the two items, which differ in every row.
+    outcome : ndarray of shape (pairs,)
+        Probability mass on the left item, in [0, 1]: 1 left preferred, 0 right preferred, 0.5 a tie. Values
+        between are graded judgements.
+    weight : ndarray of shape (pairs,)
+        Finite, not negative: how many times the row counts.
+    group, groups : ndarray of int, shape (pairs,), and labels, optional
+        A known group of each row's user (or -1), for reports by group; models never see it.
+    time : ndarray of shape (pairs,), optional
+        float64 or datetime64 (UTC); NaN or NaT where unknown. Need not be sorted.
+    source, sources : ndarray of int, shape (pairs,), and labels, optional
+        Where a row comes from (or -1).
+    strength : ndarray of shape (pairs,), optional
+        How much better the preferred item is, not negative; NaN where unknown.
+    covariates : mapping of str to (left, right), each ndarray of shape (pairs,)
+        Numbers that describe either side as it was shown in that row.
+    origin : {"comparisons", "ratings", "rankings"}
+        How the rows came about. Several rows made of one rating or ballot are not independent, so models hold out
+        whole votes when they choose settings on such data.
+    faults : tuple of Fault
+        What was wrong with the rows that were left out when the data were read with ``strict=False``.
+
+    Examples
+    --------
+    >>> data = Comparisons.from_arrays(
+    ...     left=["tea", "tea", "water"], right=["coffee", "water", "coffee"], user=["ann", "ann", "bob"],
+    ...     outcome=[1, 0.5, 0],
+    ... )
+    >>> data
+    Comparisons(3 judgements by 2 users of 3 items, 1 tie, not embedded)
+    >>> data.take(data.outcome != 0.5).compact()
+    Comparisons(2 judgements by 2 users of 3 items, not embedded)
+    """
+
+    items: Items
+    users: pa.LargeStringArray
+    user: Int32[np.ndarray, " pairs"]
+    left: Int32[np.ndarray, " pairs"]
+    right: Int32[np.ndarray, " pairs"]
+    outcome: Float64[np.ndarray, " pairs"]
+    weight: Float64[np.ndarray, " pairs"]
+    group: Int32[np.ndarray, " pairs"] | None = None
+    groups: pa.LargeStringArray | None = None
+    time: np.ndarray | None = None
+    source: Int32[np.ndarray, " pairs"] | None = None
+    sources: pa.LargeStringArray | None = None
+    strength: Float64[np.ndarray, " pairs"] | None = None
+    covariates: Mapping[str, tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]] = field(
+        default_factory=dict
+    )
+    origin: Origin = "comparisons"
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        n, n_items = len(np.asarray(self.user)), len(self.items)
+        users = string_column(self.users, "users")
+        if len(encode_labels(users)[1]) != len(users):
+            raise DataError("A user label occurs more than once in `users`.", fix="Give every user one label.")
+        if self.origin not in ("comparisons", "ratings", "rankings"):
+            raise UsageError(f"Unknown origin {self.origin!r}.", fix="Use 'comparisons', 'ratings' or 'rankings'.")
+        group, groups = label_pair(self.group, self.groups, "group", n)
+        source, sources = label_pair(self.source, self.sources, "source", n)
+        columns: dict[str, Any] = {
+            "users": users,
+            "user": code_vector(self.user, "user", n, len(users)),
+            "left": code_vector(self.left, "left", n, n_items),
+            "right": code_vector(self.right, "right", n, n_items),
+            "outcome": finite_vector(self.outcome, "outcome", n),
+            "weight": finite_vector(self.weight, "weight", n),
+            "group": group,
+            "groups": groups,
+            "time": None if self.time is None else time_vector(self.time, n),
+            "source": source,
+            "sources": sources,
+            "strength": None if self.strength is None else strength_vector(self.strength, n),
+            "covariates": {
+                str(name): (finite_vector(a, f"left.{name}", n), finite_vector(b, f"right.{name}", n))
+                for name, (a, b) in self.covariates.items()
+            },
+            "faults": tuple(self.faults),
+        }
+        _refuse(columns["left"] == columns["right"], "An item is compared with itself", "Remove these rows.")
+        outcome = columns["outcome"]
+        _refuse((outcome < 0) | (outcome > 1), "An outcome is outside [0, 1]", "1 means that left is preferred.")
+        _refuse(columns["weight"] < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
+        self.__dict__.update(columns)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        left: Sequence[Any] | np.ndarray,
+        right: Sequence[Any] | np.ndarray,
+        *,
+        user: Sequence[Any] | np.ndarray | None = None,
+        outcome: Sequence[float] | np.ndarray | None = None,
+        weight: Sequence[float] | np.ndarray | None = None,
+        items: Items | None = None,
+        users: Sequence[Any] | pa.LargeStringArray | None = None,
+        group: Sequence[Any] | np.ndarray | None = None,
+        time: Sequence[Any] | np.ndarray | None = None,
+        source: Sequence[Any] | np.ndarray | None = None,
+        strength: Sequence[float] | np.ndarray | None = None,
+        covariates: Mapping[str, tuple[Any, Any]] | None = None,
+        origin: Origin = "comparisons",
+    ) -> Comparisons:
+        """Build comparisons from arrays.
+
+        Parameters
+        ----------
+        left, right : sequence of int or str
+            Integers are codes: rows of `items` or, without items, of new items without texts whose ids are the
+            codes "0", "1", ... Strings are texts or, with `items`, ids of items.
+        user : sequence of int or str, optional
+            One label a row or, with `users`, codes into it. Left out, all rows are by one user "all".
+        outcome : sequence of float, optional
+            Left out, the left item is preferred in every row.
+        weight : sequence of float, optional
+            Left out, every row counts once.
+        items : Items, optional
+        users : sequence of labels, optional
+        group, source : sequence of labels, optional
+            None where unknown.
+        time, strength, covariates, origin
+            As in the class.
+        """
+        n = len(left)
+        if len(right) != n:
+            raise DataError(f"There are {n:,} left but {len(right):,} right items.", fix="Give one pair a row.")
+        items, first, second = _pair_codes(left, right, items)
+        if users is not None:
+            if user is None:
+                raise UsageError("users= lists the labels, but user= is missing.", fix="Pass user= codes as well.")
+            labels, codes = string_column(users, "users"), np.asarray(user)
+        elif user is None:
+            labels, codes = string_column(["all"], "users"), np.zeros(n, dtype=np.int32)
+        else:
+            codes, labels = encode_labels(string_column(user, "user"))
+        group_codes, groups = label_pair(group, None, "group", n)
+        source_codes, sources = label_pair(source, None, "source", n)
+        return cls(
+            items=items,
+            users=labels,
+            user=codes,
+            left=first,
+            right=second,
+            outcome=np.ones(n) if outcome is None else np.asarray(outcome),
+            weight=np.ones(n) if weight is None else np.asarray(weight),
+            group=group_codes,
+            groups=groups,
+            time=None if time is None else np.asarray(time),
+            source=source_codes,
+            sources=sources,
+            strength=None if strength is None else np.asarray(strength),
+            covariates=covariates or {},
+            origin=origin,
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __repr__(self) -> str:
+        ties = int((self.outcome == 0.5).sum())
+        parts = [
+            f"{_count(len(self), 'judgement')} by {_count(self.n_users, 'user')} of {_count(self.n_items, 'item')}",
+            *([f"{_count(ties, 'tie')}"] if ties else []),
+            *([f"weights adding up to {self.weight.sum():,.6g}"] if np.any(self.weight != 1) else []),
+            *([f"{_count(len(self.groups), 'known group')}"] if self.groups is not None else []),
+            *([f"covariates {', '.join(self.covariates)}"] if self.covariates else []),
+            *([f"made of {self.origin}"] if self.origin != "comparisons" else []),
+            "not embedded" if self.items.features is None else f"{self.dim} features ({self.items.feature_space})",
+        ]
+        return f"Comparisons({', '.join(parts)})"
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, with or without rows."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, with or without rows."""
+        return len(self.items)
+
+    @property
+    def dim(self) -> int:
+        """Number of columns of the items' features; 0 without features."""
+        return self.items.dim
+
+    def take(self, index: Int[np.ndarray, " taken"] | Bool[np.ndarray, " pairs"] | slice) -> Comparisons:
+        """Rows of a mask, a slice or indices; all users and items stay, so codes keep their meaning."""
+        rows = as_indices(index, len(self))
+        changes: dict[str, Any] = {
+            name: frozen(getattr(self, name)[rows])
+            for name in ("user", "left", "right", "outcome", "weight", "group", "time", "source", "strength")
+            if getattr(self, name) is not None
+        }
+        changes["covariates"] = {name: (frozen(a[rows]), frozen(b[rows])) for name, (a, b) in self.covariates.items()}
+        return self._replace(**changes)
+
+    def compact(self) -> Comparisons:
+        """The same rows without the users and items that have none."""
+        user_codes, user = np.unique(self.user, return_inverse=True)
+        item_codes, item = np.unique(np.concatenate([self.left, self.right]), return_inverse=True)
+        left, right = np.split(item.astype(np.int32), 2)
+        return self._replace(
+            users=self.users.take(user_codes),
+            user=frozen(user.astype(np.int32)),
+            items=self.items if len(item_codes) == self.n_items else self.items.take(item_codes),
+            left=frozen(left),
+            right=frozen(right),
+        )
+
+    def concat(self, *others: Comparisons) -> Comparisons:
+        """Rows of several sets of comparisons, one after the other; users and items are matched by label and id."""
+        from pluralism.data.merge import concat_comparisons
+
+        return concat_comparisons([self, *others])
+
+    def swapped(self) -> Comparisons:
+        """The same judgements with left and right exchanged."""
+        return self._replace(
+            left=self.right,
+            right=self.left,
+            outcome=frozen(1.0 - self.outcome),
+            covariates={name: (b, a) for name, (a, b) in self.covariates.items()},
+        )
+
+    def with_items(self, items: Items) -> Comparisons:
+        """The same rows about other items, matched by id; `items` must hold every item that a row refers to."""
+        if items.ids.equals(self.items.ids):
+            return self._replace(items=items)
+        code = label_codes(self.items.ids, items.ids)
+        left, right = code[self.left], code[self.right]
+        lost = np.unique(np.concatenate([self.left[left < 0], self.right[right < 0]]))
+        if len(lost):
+            raise DataError(
+                f"{len(lost):,} items that are compared are not among the new items.",
+                where="item ids " + ", ".join(repr(self.items.ids[int(row)].as_py()) for row in lost[:5]),
+                fix="Pass items that hold every id of comparisons.compact().items.",
+            )
+        return self._replace(items=items, left=frozen(left), right=frozen(right))
+
+    def with_features(self, features: Float[np.ndarray, "items dim"], space: str = "user") -> Comparisons:
+        """Attach one row of features for each item; see `Items.with_features`."""
+        return self._replace(items=self.items.with_features(features, space))
+
+    def embed(
+        self, encoder: Any = "minilm", *, cache: Any = None, progress: bool = False, **options: Any
+    ) -> Comparisons:
+        """Encode each item's text once with a frozen encoder; see `Items.embed`."""
+        return self._replace(items=self.items.embed(encoder, cache=cache, progress=progress, **options))
+
+    def covariate_names(self) -> list[str]:
+        """Names that `covariate_difference` knows."""
+        return list(dict.fromkeys([*self.covariates, *self.items.covariate_names()]))
+
+    def covariate_difference(self, names: Sequence[str]) -> Float64[np.ndarray, "pairs covariates"]:
+        """Left minus right of each named covariate.
+
+        A name is looked up among the covariates of the rows, then among those of the items, which have "length"
+        built in (see `Items.covariate`).
+
+        Raises
+        ------
+        UsageError
+            If a name is unknown, naming those that are there.
+        """
+        columns = np.empty((len(self), len(names)))
+        for column, name in enumerate(names):
+            if name in self.covariates:
+                left, right = self.covariates[name]
+                columns[:, column] = left - right
+            elif name in self.items.covariate_names():
+                values = self.items.covariate(name)
+                columns[:, column] = values[self.left] - values[self.right]
+            else:
+                raise UsageError(
+                    f"There is no covariate {name!r}.",
+                    fix=f"Choose among {self.covariate_names()}, or add columns 'left.{name}' and 'right.{name}'.",
+                )
+        return columns
+
+    def equals(self, other: Comparisons) -> bool:
+        """Whether all columns and items are the same, byte for byte."""
+        from pluralism.data.merge import same_comparisons
+
+        return same_comparisons(self, other)
+
+    def check(self) -> DataReport:
+        """Run every data check, and say of each whether it passed."""
+        from pluralism.data.check import check_comparisons
+
+        return check_comparisons(self)
+
+    def split(
+        self, test: float = 0.2, by: Literal["pair", "row", "user", "prompt"] = "pair", rng: RNG = 0
+    ) -> tuple[Comparisons, Comparisons]:
+        """Split into a training and a test part without leakage; see `pluralism.data.split.split_comparisons`."""
+        from pluralism.data.split import split_comparisons
+
+        return split_comparisons(self, test=test, by=by, rng=rng)
+
+    def _replace(self, **changes: Any) -> Comparisons:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__ | changes)
+        return new
+
+
+def _pair_codes(
+    left: Sequence[Any] | np.ndarray, right: Sequence[Any] | np.ndarray, items: Items | None
+) -> tuple[Items, np.ndarray, np.ndarray]:
+    first, second = np.asarray(left), np.asarray(right)
+    if len(first) == 0:
+        empty = np.zeros(0, dtype=np.int32)
+        return items or Items(pa.array([], pa.large_string())), empty, empty
+    if first.dtype.kind in "iu" and second.dtype.kind in "iu":
+        if items is None:
+            if min(first.min(), second.min()) < 0:
+                raise DataError("Item codes must not be negative.", fix="Count items from 0.")
+            n_items = int(max(first.max(), second.max())) + 1
+            if n_items > 10 * (len(first) + 1000):
+                raise DataError(
+                    f"Integers in arrays are codes from 0, but the largest is {n_items - 1:,}.",
+                    fix="Pass ids as strings, or read them with Comparisons.from_frame.",
+                )
+            items = Items(pa.array(np.arange(n_items)).cast(pa.large_string()))
+        return items, first, second
+    strings = pa.concat_arrays([string_column(left, "left"), string_column(right, "right")])
+    if items is None:
+        items = Items.from_texts(strings)
+        codes, _ = encode_labels(strings)
+    else:
+        codes = items.index(strings)
+        if codes.min() < 0:
+            unknown = strings[int(np.argmin(codes))].as_py()
+            raise DataError(f"There is no item with the id {unknown!r}.", fix="Pass items that hold every id.")
+    return items, codes[: len(first)], codes[len(first) :]
+
+
+def _refuse(bad: Bool[np.ndarray, " pairs"], what: str, fix: str) -> None:
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        places = ", ".join(str(row + 1) for row in rows[:5])
+        raise DataError(f"{what} in {_count(len(rows), 'row')}.", where=f"rows {places}", fix=fix)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

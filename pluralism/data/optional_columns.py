@@ -1,0 +1,65 @@
+"""The optional columns that all containers share: labels with gaps, times, strengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float64, Int32
+
+from pluralism.data.arrays import code_vector, frozen
+from pluralism.data.faults import FaultLog
+from pluralism.data.labels import clean_labels, encode_labels, string_column
+from pluralism.data.sources import raw_column
+from pluralism.errors import DataError
+
+__all__ = ["label_pair", "strength_vector", "time_vector"]
+
+
+def label_pair(
+    codes: Any, labels: Any, name: str, n: int
+) -> tuple[Int32[np.ndarray, " rows"] | None, pa.LargeStringArray | None]:
+    """Codes (-1 unknown) and their labels, from both or from a column of labels with gaps; None for no column."""
+    if codes is None:
+        return None, None
+    if labels is not None:
+        known = string_column(labels, name)
+        return code_vector(codes, name, n, len(known), lowest=-1), known
+    raw = raw_column(codes)
+    log = FaultLog(f"argument {name!r}", len(raw))
+    strings = clean_labels(raw, log, name, nullable=True)
+    log.settle()
+    found, known = encode_labels(strings)
+    known = known.drop_null()
+    return code_vector(found, name, n, len(known), lowest=-1), known
+
+
+def time_vector(values: Any, n: int) -> np.ndarray:
+    """Times as read-only float64 or datetime64; NaN or NaT where unknown."""
+    times = np.asarray(values)
+    if times.dtype.kind != "M":
+        try:
+            times = times.astype(np.float64)
+        except (TypeError, ValueError):
+            raise DataError("'time' must hold numbers or datetimes.", fix="Convert it to datetime64.") from None
+    if times.shape != (n,):
+        raise DataError(f"'time' has shape {times.shape}, not ({n},).", fix="Give one time for each row.")
+    if times.dtype.kind == "f" and np.isinf(times).any():
+        raise DataError("'time' has infinite values.", fix="Use NaN where the time is unknown.")
+    return frozen(times.copy())
+
+
+def strength_vector(values: Any, n: int) -> Float64[np.ndarray, " rows"]:
+    """Strengths as read-only float64: finite and not negative, or NaN where unknown."""
+    strength = np.array(values, dtype=np.float64)
+    if strength.shape != (n,):
+        raise DataError(f"'strength' has shape {strength.shape}, not ({n},).", fix="Give one strength for each row.")
+    bad = np.flatnonzero((strength < 0) | np.isinf(strength))
+    if len(bad):
+        raise DataError(
+            "A strength is negative or infinite.",
+            where=f"rows {', '.join(str(row + 1) for row in bad[:5])}",
+            fix="Give the preferred item's lead as a number from 0 on; the outcome says which item leads.",
+        )
+    return frozen(strength)
