@@ -66,6 +66,18 @@ class FeatureMatrix:
             total += by_item[:, rows] @ block
         return total
 
+    def sandwich(self, matrix: csr_matrix) -> Float[np.ndarray, "dim dim"]:
+        """Features' @ matrix @ features for a sparse symmetric (items, items) matrix, in blocks of its rows."""
+        total = np.zeros((self.dim, self.dim))
+        for start in range(0, self.n_items, BLOCK_ROWS):
+            rows = np.arange(start, min(start + BLOCK_ROWS, self.n_items))
+            part = matrix[rows]
+            # only the columns a block touches are read: pairs of one prompt lie close together
+            columns = np.unique(part.indices)
+            inner = part[:, columns].astype(self.compute_dtype) @ self.rows(columns)
+            total += self.rows(rows).T @ inner
+        return total
+
     def rows(self, index: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:
         """The rows `index` in the compute dtype."""
         return self.array[index].astype(self.compute_dtype, copy=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags_array
 
 from pluralism.solvers.objective import Parameters, Terms
 from pluralism.solvers.pairs import PairProblem
@@ -20,7 +20,6 @@ from pluralism.solvers.pairs import PairProblem
 __all__ = ["MAX_COEFFICIENTS", "LaplacePosterior", "curvature", "laplace_posterior", "penalised_hessian"]
 
 MAX_COEFFICIENTS = 4096
-BLOCK_ROWS = 8192
 UNDECIDED = 1e-6
 
 
@@ -90,30 +89,26 @@ def penalised_hessian(
     size = dim + n_effects + n_covariates
     hessian = np.zeros((size, size))
     items, covariates = slice(dim, dim + n_effects), slice(dim + n_effects, size)
-    if n_effects:
-        hessian[items, items] = _laplacian(problem, row_curvature)
     weighted_design = problem.design * row_curvature[:, None]
     hessian[covariates, covariates] = problem.design.T @ weighted_design
+    by_item = np.zeros((problem.n_items, n_covariates))
+    for j in range(n_covariates):
+        by_item[:, j] = np.bincount(problem.left, weighted_design[:, j], problem.n_items)
+        by_item[:, j] -= np.bincount(problem.right, weighted_design[:, j], problem.n_items)
+    # rows share items, so the item graph's Laplacian holds all of them in far fewer numbers
+    laplacian = _laplacian(problem, row_curvature)
     if n_effects:
-        by_item = np.zeros((n_effects, n_covariates))
-        for j in range(n_covariates):
-            by_item[:, j] = np.bincount(problem.left, weighted_design[:, j], n_effects)
-            by_item[:, j] -= np.bincount(problem.right, weighted_design[:, j], n_effects)
+        hessian[items, items] = laplacian.toarray()
         hessian[items, covariates] = by_item
         hessian[covariates, items] = by_item.T
     if problem.features is not None:
-        rows = np.flatnonzero(row_curvature > 0)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            part = rows[start : start + BLOCK_ROWS]
-            x = problem.features.rows(problem.left[part]) - problem.features.rows(problem.right[part])
-            weighted = x * row_curvature[part, None].astype(x.dtype)
-            hessian[:dim, :dim] += weighted.T @ x
-            hessian[:dim, covariates] += weighted.T @ problem.design[part].astype(x.dtype)
+        hessian[:dim, :dim] = problem.features.sandwich(laplacian)
+        hessian[:dim, covariates] = problem.features.rmatmul(by_item)
         hessian[covariates, :dim] = hessian[:dim, covariates].T
         if n_effects:
-            cross = problem.features.rmatmul(hessian[items, items])
-            hessian[:dim, items] = cross
-            hessian[items, :dim] = cross.T
+            cross = problem.features.left_multiply(laplacian)
+            hessian[items, :dim] = cross
+            hessian[:dim, items] = cross.T
     diagonal = np.concatenate(
         [
             np.full(dim, terms.ridge),
@@ -125,13 +120,11 @@ def penalised_hessian(
     return hessian
 
 
-def _laplacian(problem: PairProblem, row_curvature: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, "items items"]:
+def _laplacian(problem: PairProblem, row_curvature: Float[np.ndarray, " pairs"]) -> csr_matrix:
     n = problem.n_items
-    adjacency = csr_matrix((row_curvature, (problem.left, problem.right)), shape=(n, n)).toarray()
-    adjacency += adjacency.T
-    laplacian = -adjacency
-    laplacian[np.diag_indices(n)] += adjacency.sum(axis=1)
-    return laplacian
+    adjacency = csr_matrix((row_curvature, (problem.left, problem.right)), shape=(n, n))
+    adjacency = adjacency + adjacency.T
+    return (diags_array(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency).tocsr()
 
 
 def _missing_information(
