@@ -44,7 +44,7 @@ suppress_warnings = ["config.cache"]
 
 # A page that names an object of ours that does not exist is an error; names of other projects are not looked up.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!pluralism\.).*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!pluralism\.).*"), (r"py:obj", r".*\.[A-Z]\w*T")]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
