@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Int, Int32
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int, Int32
 
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["as_indices", "code_vector", "finite_vector", "frozen"]
+__all__ = ["Column", "as_indices", "code_vector", "finite_vector", "frozen", "refuse_rows"]
+
+Column: TypeAlias = Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray
+"""What users may pass for one column."""
 
 
 def code_vector(values: Any, name: str, n: int, n_codes: int, *, lowest: int = 0) -> Int32[np.ndarray, " rows"]:
@@ -75,3 +80,11 @@ def frozen(array: np.ndarray) -> np.ndarray:
     """Forbid writing to an array that is ours, and return it."""
     array.flags.writeable = False
     return array
+
+
+def refuse_rows(bad: Bool[np.ndarray, " rows"], what: str, fix: str) -> None:
+    """Raise a `DataError` that names the first bad rows, if there are any."""
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        places = ", ".join(str(row + 1) for row in rows[:5])
+        raise DataError(f"{what} in {len(rows):,} row{'s' * (len(rows) > 1)}.", where=f"rows {places}", fix=fix)

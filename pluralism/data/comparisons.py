@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Float64, Int, Int32
+from jaxtyping import Float64, Int32
 
-from pluralism.data.arrays import as_indices, code_vector, finite_vector, frozen
+from pluralism.data.arrays import Column, as_indices, code_vector, finite_vector, frozen, refuse_rows
 from pluralism.data.items import Items
-from pluralism.data.labels import encode_labels, label_codes, string_column
+from pluralism.data.labels import distinct_labels, encode_labels, label_codes, string_column
 from pluralism.data.optional_columns import label_pair, strength_vector, time_vector
 from pluralism.data.validate import Fault
 from pluralism.errors import DataError, UsageError
@@ -26,7 +26,7 @@ __all__ = ["Comparisons"]
 Origin = Literal["comparisons", "ratings", "rankings"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Comparisons:
     """Immutable pairwise judgements, one a row.
 
@@ -78,68 +78,84 @@ class Comparisons:
     right: Int32[np.ndarray, " pairs"]
     outcome: Float64[np.ndarray, " pairs"]
     weight: Float64[np.ndarray, " pairs"]
-    group: Int32[np.ndarray, " pairs"] | None = None
-    groups: pa.LargeStringArray | None = None
-    time: np.ndarray | None = None
-    source: Int32[np.ndarray, " pairs"] | None = None
-    sources: pa.LargeStringArray | None = None
-    strength: Float64[np.ndarray, " pairs"] | None = None
-    covariates: Mapping[str, tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]] = field(
-        default_factory=dict
-    )
-    origin: Origin = "comparisons"
-    faults: tuple[Fault, ...] = ()
+    group: Int32[np.ndarray, " pairs"] | None
+    groups: pa.LargeStringArray | None
+    time: np.ndarray | None
+    source: Int32[np.ndarray, " pairs"] | None
+    sources: pa.LargeStringArray | None
+    strength: Float64[np.ndarray, " pairs"] | None
+    covariates: Mapping[str, tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]]
+    origin: Origin
+    faults: tuple[Fault, ...]
 
-    def __post_init__(self) -> None:
-        n, n_items = len(np.asarray(self.user)), len(self.items)
-        users = string_column(self.users, "users")
-        if len(encode_labels(users)[1]) != len(users):
-            raise DataError("A user label occurs more than once in `users`.", fix="Give every user one label.")
-        if self.origin not in ("comparisons", "ratings", "rankings"):
-            raise UsageError(f"Unknown origin {self.origin!r}.", fix="Use 'comparisons', 'ratings' or 'rankings'.")
-        group, groups = label_pair(self.group, self.groups, "group", n)
-        source, sources = label_pair(self.source, self.sources, "source", n)
+    def __init__(
+        self,
+        items: Items,
+        users: Column,
+        user: Column,
+        left: Column,
+        right: Column,
+        outcome: Column,
+        weight: Column | None = None,
+        group: Column | None = None,
+        groups: Column | None = None,
+        time: Column | None = None,
+        source: Column | None = None,
+        sources: Column | None = None,
+        strength: Column | None = None,
+        covariates: Mapping[str, tuple[Column, Column]] | None = None,
+        origin: Origin = "comparisons",
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        n, n_items = len(user), len(items)
+        labels = distinct_labels(users, "users")
+        if origin not in ("comparisons", "ratings", "rankings"):
+            raise UsageError(f"Unknown origin {origin!r}.", fix="Use 'comparisons', 'ratings' or 'rankings'.")
+        group_codes, group_labels = label_pair(group, groups, "group", n)
+        source_codes, source_labels = label_pair(source, sources, "source", n)
         columns: dict[str, Any] = {
-            "users": users,
-            "user": code_vector(self.user, "user", n, len(users)),
-            "left": code_vector(self.left, "left", n, n_items),
-            "right": code_vector(self.right, "right", n, n_items),
-            "outcome": finite_vector(self.outcome, "outcome", n),
-            "weight": finite_vector(self.weight, "weight", n),
-            "group": group,
-            "groups": groups,
-            "time": None if self.time is None else time_vector(self.time, n),
-            "source": source,
-            "sources": sources,
-            "strength": None if self.strength is None else strength_vector(self.strength, n),
+            "items": items,
+            "users": labels,
+            "user": code_vector(user, "user", n, len(labels)),
+            "left": code_vector(left, "left", n, n_items),
+            "right": code_vector(right, "right", n, n_items),
+            "outcome": finite_vector(outcome, "outcome", n),
+            "weight": finite_vector(np.ones(n) if weight is None else weight, "weight", n),
+            "group": group_codes,
+            "groups": group_labels,
+            "time": None if time is None else time_vector(time, n),
+            "source": source_codes,
+            "sources": source_labels,
+            "strength": None if strength is None else strength_vector(strength, n),
             "covariates": {
                 str(name): (finite_vector(a, f"left.{name}", n), finite_vector(b, f"right.{name}", n))
-                for name, (a, b) in self.covariates.items()
+                for name, (a, b) in (covariates or {}).items()
             },
-            "faults": tuple(self.faults),
+            "origin": origin,
+            "faults": tuple(faults),
         }
-        _refuse(columns["left"] == columns["right"], "An item is compared with itself", "Remove these rows.")
-        outcome = columns["outcome"]
-        _refuse((outcome < 0) | (outcome > 1), "An outcome is outside [0, 1]", "1 means that left is preferred.")
-        _refuse(columns["weight"] < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
+        refuse_rows(columns["left"] == columns["right"], "An item is compared with itself", "Remove these rows.")
+        mass = columns["outcome"]
+        refuse_rows((mass < 0) | (mass > 1), "An outcome is outside [0, 1]", "1 means that left is preferred.")
+        refuse_rows(columns["weight"] < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
         self.__dict__.update(columns)
 
     @classmethod
     def from_arrays(
         cls,
-        left: Sequence[Any] | np.ndarray,
-        right: Sequence[Any] | np.ndarray,
+        left: Column,
+        right: Column,
         *,
-        user: Sequence[Any] | np.ndarray | None = None,
-        outcome: Sequence[float] | np.ndarray | None = None,
-        weight: Sequence[float] | np.ndarray | None = None,
+        user: Column | None = None,
+        outcome: Column | None = None,
+        weight: Column | None = None,
         items: Items | None = None,
-        users: Sequence[Any] | pa.LargeStringArray | None = None,
-        group: Sequence[Any] | np.ndarray | None = None,
-        time: Sequence[Any] | np.ndarray | None = None,
-        source: Sequence[Any] | np.ndarray | None = None,
-        strength: Sequence[float] | np.ndarray | None = None,
-        covariates: Mapping[str, tuple[Any, Any]] | None = None,
+        users: Column | None = None,
+        group: Column | None = None,
+        time: Column | None = None,
+        source: Column | None = None,
+        strength: Column | None = None,
+        covariates: Mapping[str, tuple[Column, Column]] | None = None,
         origin: Origin = "comparisons",
     ) -> Comparisons:
         """Build comparisons from arrays.
@@ -166,31 +182,24 @@ class Comparisons:
         if len(right) != n:
             raise DataError(f"There are {n:,} left but {len(right):,} right items.", fix="Give one pair a row.")
         items, first, second = _pair_codes(left, right, items)
-        if users is not None:
-            if user is None:
-                raise UsageError("users= lists the labels, but user= is missing.", fix="Pass user= codes as well.")
-            labels, codes = string_column(users, "users"), np.asarray(user)
+        if users is None:
+            given = ["all"] * n if user is None else user
+            user, users = encode_labels(string_column(given, "user"))
         elif user is None:
-            labels, codes = string_column(["all"], "users"), np.zeros(n, dtype=np.int32)
-        else:
-            codes, labels = encode_labels(string_column(user, "user"))
-        group_codes, groups = label_pair(group, None, "group", n)
-        source_codes, sources = label_pair(source, None, "source", n)
+            raise UsageError("users= lists the labels, but user= is missing.", fix="Pass user= codes as well.")
         return cls(
             items=items,
-            users=labels,
-            user=codes,
+            users=users,
+            user=user,
             left=first,
             right=second,
-            outcome=np.ones(n) if outcome is None else np.asarray(outcome),
-            weight=np.ones(n) if weight is None else np.asarray(weight),
-            group=group_codes,
-            groups=groups,
-            time=None if time is None else np.asarray(time),
-            source=source_codes,
-            sources=sources,
-            strength=None if strength is None else np.asarray(strength),
-            covariates=covariates or {},
+            outcome=np.ones(n) if outcome is None else outcome,
+            weight=weight,
+            group=group,
+            time=time,
+            source=source,
+            strength=strength,
+            covariates=covariates,
             origin=origin,
         )
 
@@ -225,7 +234,7 @@ class Comparisons:
         """Number of columns of the items' features; 0 without features."""
         return self.items.dim
 
-    def take(self, index: Int[np.ndarray, " taken"] | Bool[np.ndarray, " pairs"] | slice) -> Comparisons:
+    def take(self, index: Column | slice) -> Comparisons:
         """Rows of a mask, a slice or indices; all users and items stay, so codes keep their meaning."""
         rows = as_indices(index, len(self))
         changes: dict[str, Any] = {
@@ -279,7 +288,7 @@ class Comparisons:
             )
         return self._replace(items=items, left=frozen(left), right=frozen(right))
 
-    def with_features(self, features: Float[np.ndarray, "items dim"], space: str = "user") -> Comparisons:
+    def with_features(self, features: np.ndarray, space: str = "user") -> Comparisons:
         """Attach one row of features for each item; see `Items.with_features`."""
         return self._replace(items=self.items.with_features(features, space))
 
@@ -345,9 +354,7 @@ class Comparisons:
         return new
 
 
-def _pair_codes(
-    left: Sequence[Any] | np.ndarray, right: Sequence[Any] | np.ndarray, items: Items | None
-) -> tuple[Items, np.ndarray, np.ndarray]:
+def _pair_codes(left: Column, right: Column, items: Items | None) -> tuple[Items, np.ndarray, np.ndarray]:
     first, second = np.asarray(left), np.asarray(right)
     if len(first) == 0:
         empty = np.zeros(0, dtype=np.int32)
@@ -374,13 +381,6 @@ def _pair_codes(
             unknown = strings[int(np.argmin(codes))].as_py()
             raise DataError(f"There is no item with the id {unknown!r}.", fix="Pass items that hold every id.")
     return items, codes[: len(first)], codes[len(first) :]
-
-
-def _refuse(bad: Bool[np.ndarray, " pairs"], what: str, fix: str) -> None:
-    rows = np.flatnonzero(bad)
-    if len(rows):
-        places = ", ".join(str(row + 1) for row in rows[:5])
-        raise DataError(f"{what} in {_count(len(rows), 'row')}.", where=f"rows {places}", fix=fix)
 
 
 def _count(n: int, noun: str) -> str:

@@ -17,7 +17,7 @@ _LARGEST = 1e15
 _SMALLEST = 1e-15
 """Squares of smaller values vanish there."""
 _BLOCK_BYTES = 1 << 24
-_BITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+_BITS: dict[int, type[np.unsignedinteger]] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def open_features(path: str | Path) -> np.ndarray:
@@ -46,7 +46,7 @@ def open_features(path: str | Path) -> np.ndarray:
 
 
 def check_features(
-    features: Float[np.ndarray, "items dim"], ids: pa.LargeStringArray, *, where: str = "features"
+    features: np.ndarray, ids: pa.LargeStringArray, *, where: str = "features"
 ) -> Float[np.ndarray, "items dim"]:
     """Check a feature matrix and return it as a read-only view.
 
@@ -68,10 +68,11 @@ def check_features(
     DataError
         Naming the first bad rows and their item ids.
     """
-    if not isinstance(features, np.ndarray) or features.ndim != 2:
-        shape = getattr(features, "shape", type(features).__name__)
+    if features.ndim != 2:
         raise DataError(
-            f"Features must be a matrix (items x dim), not {shape}.", where=where, fix="Pass a 2-D numpy array."
+            f"Features must be a matrix (items x dim), not of shape {features.shape}.",
+            where=where,
+            fix="Pass a 2-D numpy array.",
         )
     if features.dtype.kind != "f" or features.dtype.itemsize not in _BITS or not features.dtype.isnative:
         raise DataError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Float64, Int, Int32
 
-from pluralism.data.arrays import as_indices, finite_vector, frozen
+from pluralism.data.arrays import Column, as_indices, finite_vector, frozen
 from pluralism.data.faults import FaultLog
 from pluralism.data.features import check_features
-from pluralism.data.labels import clean_labels, clean_texts, encode_labels, label_codes, string_column
+from pluralism.data.labels import clean_labels, clean_texts, distinct_labels, encode_labels, label_codes, string_column
 from pluralism.data.sources import raw_column
 from pluralism.errors import DataError, UsageError
 
 __all__ = ["Items", "content_ids", "distinct_texts"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Items:
     """Immutable table of items; everything else refers to them by their row, the code.
 
@@ -52,47 +52,51 @@ class Items:
     """
 
     ids: pa.LargeStringArray
-    texts: pa.LargeStringArray | None = None
-    prompts: pa.LargeStringArray | None = None
-    features: Float[np.ndarray, "items dim"] | None = None
-    feature_space: str | None = None
-    covariates: Mapping[str, Float64[np.ndarray, " items"]] = field(default_factory=dict)
+    texts: pa.LargeStringArray | None
+    prompts: pa.LargeStringArray | None
+    features: Float[np.ndarray, "items dim"] | None
+    feature_space: str | None
+    covariates: Mapping[str, Float64[np.ndarray, " items"]]
 
-    def __post_init__(self) -> None:
-        ids = string_column(self.ids, "ids")
-        n = len(ids)
-        if pc.count_distinct(ids).as_py() != n:
-            codes, distinct = encode_labels(ids)
-            repeated = distinct[int(np.argmax(np.bincount(codes) > 1))].as_py()
-            raise DataError(f"The item id {repeated!r} occurs more than once.", fix="Give every item its own id.")
-        texts = None if self.texts is None else _texts(self.texts)
-        prompts = None if self.prompts is None else _prompts(self.prompts)
-        for name, column in (("texts", texts), ("prompts", prompts)):
+    def __init__(
+        self,
+        ids: Column,
+        texts: Column | None = None,
+        prompts: Column | None = None,
+        features: np.ndarray | None = None,
+        feature_space: str | None = None,
+        covariates: Mapping[str, Column] | None = None,
+    ) -> None:
+        names = distinct_labels(ids, "ids")
+        n = len(names)
+        said = None if texts is None else _texts(texts)
+        asked = None if prompts is None else _prompts(prompts)
+        for name, column in (("texts", said), ("prompts", asked)):
             if column is not None and len(column) != n:
                 raise DataError(
                     f"There are {len(column):,} {name} but {n:,} ids.", fix=f"Give one of the {name} for each item."
                 )
-        if prompts is not None and prompts.null_count == n:
-            prompts = None
-        if prompts is not None and texts is None:
+        if asked is not None and asked.null_count == n:
+            asked = None
+        if asked is not None and said is None:
             raise DataError("Items have prompts but no texts.", fix="Pass texts= as well.")
-        features = None if self.features is None else check_features(self.features, ids)
-        covariates = {str(name): finite_vector(values, name, n) for name, values in self.covariates.items()}
-        space = self.feature_space if features is not None else None
-        if features is not None and space is None:
-            space = "user"
         self.__dict__.update(
-            ids=ids, texts=texts, prompts=prompts, features=features, feature_space=space, covariates=covariates
+            ids=names,
+            texts=said,
+            prompts=asked,
+            features=None if features is None else check_features(features, names),
+            feature_space=None if features is None else feature_space or "user",
+            covariates={str(name): finite_vector(values, name, n) for name, values in (covariates or {}).items()},
         )
 
     @classmethod
     def from_texts(
         cls,
-        texts: Sequence[str],
+        texts: Column,
         *,
-        ids: Sequence[str] | Sequence[int] | None = None,
-        prompts: Sequence[str | None] | None = None,
-        covariates: Mapping[str, Sequence[float]] | None = None,
+        ids: Column | None = None,
+        prompts: Column | None = None,
+        covariates: Mapping[str, Column] | None = None,
     ) -> Items:
         """Build items from texts.
 
@@ -136,8 +140,8 @@ class Items:
         if prompts is not None and prompts.null_count == len(prompts):
             prompts = None
         items = object.__new__(cls)
-        fields = {"features": None, "feature_space": None, "covariates": {}}
-        items.__dict__.update(ids=content_ids(texts, prompts), texts=texts, prompts=prompts, **fields)
+        items.__dict__.update(ids=content_ids(texts, prompts), texts=texts, prompts=prompts)
+        items.__dict__.update(features=None, feature_space=None, covariates={})
         return items
 
     @classmethod
@@ -201,7 +205,7 @@ class Items:
             and all(np.array_equal(values, other.covariates[name]) for name, values in self.covariates.items())
         )
 
-    def take(self, indices: Int[np.ndarray, " taken"]) -> Items:
+    def take(self, indices: Column | slice) -> Items:
         """Items of these codes, in this order; features are copied into memory."""
         rows = as_indices(indices, len(self))
         if len(np.unique(rows)) != len(rows):
@@ -214,7 +218,7 @@ class Items:
             covariates={name: frozen(values[rows]) for name, values in self.covariates.items()},
         )
 
-    def index(self, ids: Sequence[str] | Sequence[int] | pa.LargeStringArray) -> Int32[np.ndarray, " given"]:
+    def index(self, ids: Column) -> Int32[np.ndarray, " given"]:
         """Codes of ids; -1 for an id that no item has."""
         return label_codes(string_column(ids, "ids"), self.ids)
 
@@ -236,7 +240,7 @@ class Items:
         joined = pc.binary_join_element_wise(self.prompts, self.texts, pa.scalar("\n\n", pa.large_string()))
         return pc.coalesce(joined, self.texts).to_pylist()
 
-    def with_features(self, features: Float[np.ndarray, "items dim"], space: str = "user") -> Items:
+    def with_features(self, features: np.ndarray, space: str = "user") -> Items:
         """Attach a feature matrix, one row for each item.
 
         Parameters

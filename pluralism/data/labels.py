@@ -19,7 +19,15 @@ from pluralism.data.faults import FaultLog
 from pluralism.data.sources import RawColumn, raw_column
 from pluralism.errors import DataError
 
-__all__ = ["clean_labels", "clean_texts", "encode_labels", "label_codes", "null_mask", "string_column"]
+__all__ = [
+    "clean_labels",
+    "clean_texts",
+    "distinct_labels",
+    "encode_labels",
+    "label_codes",
+    "null_mask",
+    "string_column",
+]
 
 _EXACT_FLOAT = 2.0**53
 
@@ -32,6 +40,16 @@ def string_column(values: Any, name: str) -> pa.LargeStringArray:
     log = FaultLog(f"argument {name!r}", len(raw))
     strings = clean_labels(raw, log, name)
     log.settle()
+    return strings
+
+
+def distinct_labels(values: Any, name: str) -> pa.LargeStringArray:
+    """Apply the rule to values given in code that must be distinct, such as ids of items or labels of users."""
+    strings = string_column(values, name)
+    codes, distinct = encode_labels(strings)
+    if len(distinct) != len(strings):
+        repeated = distinct[int(np.argmax(np.bincount(codes) > 1))].as_py()
+        raise DataError(f"{repeated!r} occurs more than once in {name!r}.", fix="Give each of them a label of its own.")
     return strings
 
 

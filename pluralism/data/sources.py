@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pluralism.errors import DataError
 
 __all__ = ["RawColumn", "Source", "raw_column"]
 
-RawColumn = pa.ChunkedArray | list[Any]
+RawColumn: TypeAlias = pa.ChunkedArray | list[Any]
 """An Arrow column, or a list of Python objects where the values have no common Arrow type (1 beside "1")."""
 
 
