@@ -11,6 +11,8 @@ L. R. Ford Jr., Solution of a ranking problem from binary comparisons, American 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
@@ -85,7 +87,10 @@ def undefeated_and_winless(
 
 
 def _labels(
-    tail: Int[np.ndarray, " edges"], head: Int[np.ndarray, " edges"], n_items: int, connection: str
+    tail: Int[np.ndarray, " edges"],
+    head: Int[np.ndarray, " edges"],
+    n_items: int,
+    connection: Literal["weak", "strong"],
 ) -> Int[np.ndarray, " items"]:
     if n_items == 0:
         return np.empty(0, dtype=np.int32)

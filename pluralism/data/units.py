@@ -31,7 +31,7 @@ def prompt_nodes(comparisons: Comparisons) -> tuple[Int[np.ndarray, " pairs"], I
     left, right : (pairs,) int
     n_nodes : int
     """
-    prompt = comparisons.items.promptdense_codes().astype(np.int64)
+    prompt = comparisons.items.prompt_codes().astype(np.int64)
     alone = prompt < 0
     node = np.where(alone, int(prompt.max(initial=-1)) + 1 + np.cumsum(alone) - 1, prompt)
     return node[comparisons.left], node[comparisons.right], int(node.max(initial=-1)) + 1
