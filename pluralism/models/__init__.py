@@ -1,0 +1,34 @@
+"""Fitted preference models: who the groups are, what each wants, how sure we are, and what a new person wants."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["BradleyTerry", "Membership", "MixtureBradleyTerry", "PreferenceModel", "load", "model_from_recipe", "recipes"]
+
+_WHERE = {
+    "BradleyTerry": "bradley_terry",
+    "Membership": "membership",
+    "MixtureBradleyTerry": "mixture_bradley_terry",
+    "PreferenceModel": "base",
+    "load": "base",
+    "model_from_recipe": "recipes",
+    "recipes": "recipes",
+}
+
+if TYPE_CHECKING:
+    from pluralism.models import recipes
+    from pluralism.models.base import PreferenceModel, load
+    from pluralism.models.bradley_terry import BradleyTerry
+    from pluralism.models.membership import Membership
+    from pluralism.models.mixture_bradley_terry import MixtureBradleyTerry
+    from pluralism.models.recipes import model_from_recipe
+
+
+def __getattr__(name: str) -> Any:
+    if name == "recipes":
+        return importlib.import_module("pluralism.models.recipes")
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"pluralism.models.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'pluralism.models' has no attribute {name!r}")

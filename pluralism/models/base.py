@@ -1,0 +1,141 @@
+"""The contract of every preference model: scikit-learn's estimator manners, data containers instead of X and y."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator
+
+from pluralism.errors import ModelFileError, NotFittedError
+from pluralism.files import load_bundle, save_bundle
+
+if TYPE_CHECKING:
+    from pluralism.data import Comparisons, Items
+    from pluralism.models.membership import Membership
+
+__all__ = ["PreferenceModel", "load"]
+
+# Only these may be named by a saved file: loading never imports what a file asks for.
+KINDS = {
+    "BradleyTerry": "pluralism.models.bradley_terry",
+    "MixtureBradleyTerry": "pluralism.models.mixture_bradley_terry",
+}
+
+
+class PreferenceModel(BaseEstimator, ABC):
+    """Base of all preference models.
+
+    The constructor stores its keywords and does nothing else. `fit` takes comparisons, forgets any earlier fit,
+    returns `self` and sets attributes that end in an underscore. All probabilities are of *left preferred, given a
+    decision*; where a model knows ties it has `predict_tie_proba` as well.
+    """
+
+    requires_features: bool = False
+
+    @abstractmethod
+    def fit(self, comparisons: Comparisons, **options: Any) -> Self:
+        """Fit the model."""
+
+    @abstractmethod
+    def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
+        """Reward of each item for each group, in logits, up to a constant within a prompt."""
+
+    @abstractmethod
+    def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        """P(left preferred) under each group."""
+
+    @abstractmethod
+    def predict_proba(
+        self, comparisons: Comparisons, *, membership: Membership | None = None
+    ) -> Float[np.ndarray, " pairs"]:
+        """P(left preferred) for the user of each row."""
+
+    @abstractmethod
+    def membership(self, comparisons: Comparisons | None = None) -> Membership:
+        """Membership of the training users, or of the users of `comparisons`."""
+
+    @abstractmethod
+    def adapt(self, comparisons: Comparisons) -> Membership:
+        """Place users from these answers alone."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Learned state as a JSON document and arrays."""
+
+    @abstractmethod
+    def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Inverse of `_state`."""
+
+    def save(self, directory: str | Path) -> None:
+        """Save to a directory: `model.json` and one safetensors file, atomically; never pickle.
+
+        Raises
+        ------
+        NotFittedError
+            If the model has not been fitted.
+        """
+        self._check_fitted()
+        document, arrays = self._state()
+        parameters = {name: _jsonable(value) for name, value in self.get_params(deep=False).items()}
+        save_bundle(directory, {"kind": type(self).__name__, "parameters": parameters, "state": document}, arrays)
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("__")]:
+            delattr(self, name)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "converged_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} has not been fitted yet.",
+                fix="Call model.fit(comparisons) first, or pluralism.load(directory) for a saved model.",
+            )
+
+
+def load(directory: str | Path) -> PreferenceModel:
+    """Load a model that `save` wrote.
+
+    The files are checked before anything is allocated; a file that is no safetensors file, declares more than it
+    holds, points outside its directory or has an unknown schema is refused.
+
+    Raises
+    ------
+    ModelFileError
+        If the directory holds no usable model.
+    """
+    document, arrays = load_bundle(directory)
+    kind = document.get("kind")
+    if kind not in KINDS:
+        raise ModelFileError(
+            f"The saved model is of kind {kind!r}, which this version does not know.",
+            where=str(Path(directory) / "model.json"),
+            fix=f"Known kinds: {', '.join(sorted(KINDS))}. Upgrade pluralism if the model is newer.",
+        )
+    cls = getattr(importlib.import_module(KINDS[kind]), kind)
+    try:
+        model = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in document["parameters"].items()})
+        model._set_state(document["state"], arrays)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ModelFileError(
+            f"The saved model is incomplete or inconsistent ({error}).",
+            where=str(Path(directory) / "model.json"),
+            fix="Fit and save the model again.",
+        ) from error
+    return model
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.random.Generator):
+        return None
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return list(value)
+    return value

@@ -1,0 +1,332 @@
+"""The steps of fitting a linear-head model: terms, ridge, item variance, the fit itself, what it says of itself."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from pluralism.data.folds import default_blocks, folds
+from pluralism.errors import ConvergenceWarning, DataWarning, UsageError
+from pluralism.files import Checkpoint
+from pluralism.models.diagnosis import diagnose
+from pluralism.models.linear import LinearPreferenceModel
+from pluralism.models.preparation import Prepared
+from pluralism.models.selection import RidgeChoice, choose_ridge
+from pluralism.solvers import (
+    MixtureFit,
+    MixtureObjective,
+    Terms,
+    fit_hard_mixture,
+    fit_mixture,
+    item_variance_by_evidence,
+    laplace_posterior,
+)
+
+__all__ = ["Callback", "Memory", "Plan", "check_settings", "choose_terms", "learn", "run_fit"]
+
+Callback = Callable[[str, int, float], None]
+SECONDS_BETWEEN_STATES = 5.0
+EFFECTS_WORTH_HAVING = 5.0
+N_FOLDS = 5
+ITEM_ONLY_PRECISION = 1.0
+UNIT_SAMPLE = 2048
+
+
+class Memory:
+    """Finished pieces of a fit by name, on disk if there is a checkpoint directory; tells the callback of progress.
+
+    Every piece is deterministic given its name, the data and the settings, so a fit that is killed and called again
+    gives bit for bit the result of an uninterrupted one.
+    """
+
+    def __init__(
+        self, directory: str | Path | None, settings: str, prepared: Prepared, callback: Callback | None
+    ) -> None:
+        self.checkpoint, self.identity, self.callback = None, settings, callback
+        if directory is not None:
+            self.checkpoint = Checkpoint(directory)
+            self.identity = f"{settings}/{prepared.digest()}"
+
+    def piece(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        self.tell(name, 0, float("nan"))
+        if self.checkpoint is None:
+            return make()
+        key = f"{self.identity}/{name}"
+        found = self.checkpoint.get(key)
+        if found is not None:
+            return found[0]
+        arrays = make()
+        self.checkpoint.put(key, arrays, {})
+        return arrays
+
+    def state(self, name: str) -> dict[str, np.ndarray] | None:
+        found = None if self.checkpoint is None else self.checkpoint.get(f"{self.identity}/{name}/state")
+        return None if found is None else found[0]
+
+    def watcher(self, name: str) -> Callable[[int, float, Callable[[], dict[str, np.ndarray]]], None]:
+        last = time.monotonic()
+
+        def watch(iteration: int, value: float, snapshot: Callable[[], dict[str, np.ndarray]]) -> None:
+            nonlocal last
+            self.tell(name, iteration, value)
+            if self.checkpoint is not None and time.monotonic() - last >= SECONDS_BETWEEN_STATES:
+                self.checkpoint.put(f"{self.identity}/{name}/state", snapshot(), {})
+                last = time.monotonic()
+
+        return watch
+
+    def tell(self, name: str, iteration: int, value: float) -> None:
+        if self.callback is not None:
+            self.callback(name, iteration, value)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Terms with all automatic settings decided, and how they were."""
+
+    terms: Terms
+    ridge_choice: RidgeChoice | None
+    blocks: str | None
+
+
+def choose_terms(
+    model: LinearPreferenceModel,
+    prepared: Prepared,
+    terms: Terms,
+    n_groups: int,
+    memory: Memory,
+    seed: int,
+    *,
+    pooled: Plan | None = None,
+) -> Plan:
+    """Decide the ridge (validation in blocks) and the item precision (evidence), where they are automatic.
+
+    With the `pooled` plan given, the search for the ridge starts from it and its item precision is kept, for the
+    evidence is that of a pooled model.
+    """
+    unit = _feature_unit(prepared)
+    has_text = prepared.problem.features is not None
+    choice, blocks = None, None
+    if has_text and model.ridge == "auto":
+        masks, blocks = _masks(prepared, model.blocks, seed)
+        if masks is None:
+            warnings.warn(
+                f"Too few comparisons ({len(prepared.comparisons)}) to choose a ridge; it is set to the mean squared "
+                "norm of the features. Pass ridge=... to set it yourself.",
+                DataWarning,
+                stacklevel=4,
+            )
+            terms = terms.but(ridge=unit)
+        else:
+            choice = choose_ridge(
+                prepared,
+                n_groups,
+                terms,
+                masks,
+                rng=np.random.default_rng([seed, 1]),
+                start=10.0 if pooled is None else pooled.terms.ridge / unit,
+                memo=memory.piece,
+                unit=unit,
+            )
+            terms = terms.but(ridge=choice.ridge)
+    elif has_text:
+        terms = terms.but(ridge=float(model.ridge))
+    if pooled is not None:
+        precision = pooled.terms.item_precision
+    else:
+        precision = _item_precision(model, prepared, terms, memory, seed)
+    return Plan(terms.but(item_precision=precision), choice, blocks)
+
+
+def _item_precision(
+    model: LinearPreferenceModel, prepared: Prepared, terms: Terms, memory: Memory, seed: int
+) -> float | None:
+    setting = model.item_effects
+    if prepared.problem.features is None:
+        if model.ridge != "auto":
+            return float(model.ridge)
+        if setting in ("auto", True, False):
+            setting = True
+    if setting == "auto":
+        played = np.unique(np.concatenate([prepared.problem.left, prepared.problem.right]))
+        setting = 2 * len(prepared.problem.left) >= EFFECTS_WORTH_HAVING * len(played)
+    if setting is False or setting is None:
+        return None
+    if setting is not True:
+        return float(setting)
+    if np.all(prepared.problem.outcome == 0.5):
+        return ITEM_ONLY_PRECISION
+
+    def evidence() -> dict[str, np.ndarray]:
+        found = item_variance_by_evidence(prepared.problem, terms, rng=np.random.default_rng([seed, 2]))
+        return {"precision": np.array([found.precision])}
+
+    return float(memory.piece(f"evidence/{terms.ridge:.6g}", evidence)["precision"][0])
+
+
+def run_fit(
+    model: LinearPreferenceModel,
+    prepared: Prepared,
+    terms: Terms,
+    n_groups: int,
+    memory: Memory,
+    seed: int,
+    *,
+    hard: bool = False,
+    modulo: bool = False,
+    n_init: int = 4,
+) -> MixtureFit:
+    """The fit on all rows, resumable."""
+    rng = np.random.default_rng([seed, 3, n_groups])
+    if hard and n_groups > 1:
+        return fit_hard_mixture(
+            prepared.problem, n_groups, terms, rng=rng, n_init=n_init, modulo=modulo, tol=model.tol
+        )
+    name = f"fit/{n_groups}"
+    return fit_mixture(
+        prepared.problem,
+        n_groups,
+        terms,
+        rng=rng,
+        n_init=n_init,
+        tol=model.tol,
+        max_iter=model.max_iter,
+        state=memory.state(name),
+        on_iteration=memory.watcher(name),
+    )
+
+
+def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: MixtureFit) -> None:
+    """Set the learned attributes of `model` from a fit, and warn of what a user should know."""
+    problem, terms, p = prepared.problem, plan.terms, fit.parameters
+    items = prepared.comparisons.items
+    voters = problem.voters
+    model.dim_ = None if problem.features is None else problem.features.dim
+    model.feature_space_ = items.feature_space
+    model.coef_ = None if problem.features is None else np.ascontiguousarray(p.heads.T)
+    model.item_effects_, model.item_ids_ = None, None
+    if p.item_effects is not None:
+        played = np.unique(np.concatenate([problem.left[problem.weight > 0], problem.right[problem.weight > 0]]))
+        model.item_ids_ = items.ids.take(pa.array(played))
+        model.item_effects_ = np.ascontiguousarray(p.item_effects[played].T)
+    model.covariate_names_ = list(prepared.covariate_names)
+    model.covariate_scale_ = prepared.design_scale
+    model.covariate_effects_ = p.covariate_effects.T / prepared.design_scale
+    model.group_weights_ = np.exp(p.log_weights)
+    model.effective_n_ = voters @ fit.responsibility
+    model.users_ = prepared.users
+    model.posterior_ = fit.responsibility
+    model.n_answers_ = prepared.n
+    model.user_temperature_ = p.scale
+    model.tie_ = float(p.tie)
+    model.ridge_ = float(terms.ridge) if problem.features is not None else terms.item_precision
+    model.item_precision_ = terms.item_precision
+    model.ridge_path_ = None if plan.ridge_choice is None else [list(row) for row in plan.ridge_choice.tried]
+    model.blocks_ = plan.blocks
+    model.n_comparisons_ = len(prepared.comparisons)
+    model.log_likelihood_ = fit.log_likelihood
+    model.objective_ = fit.objective
+    model.objective_path_ = np.array(fit.path)
+    model.gradient_norm_ = fit.gradient_norm
+    model.n_iter_ = fit.n_iter
+    model.selection_ = None
+    starts = np.array(fit.start_objectives)
+    close = starts <= starts.min() + 1e-4 * max(problem.total_weight, 1.0) if len(starts) else np.ones(1, dtype=bool)
+    model.restart_agreement_ = float(np.mean(close))
+    _uncertainty(model, prepared, plan, fit)
+    diagnosis = diagnose(prepared, terms, fit)
+    model.n_components_, model.separable_ = diagnosis
+    model.converged_ = bool(fit.converged)
+    if not fit.converged:
+        warnings.warn(
+            f"The fit stopped after {fit.n_iter} iterations before it converged (gradient norm "
+            f"{fit.gradient_norm:.3g}); the last state is kept. Raise max_iter.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def _uncertainty(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: MixtureFit) -> None:
+    """Covariances, and the information criteria that need the effective number of parameters."""
+    problem, terms = prepared.problem, plan.terms
+    model.covariance_, model.bic_, model.icl_ = None, None, None
+    if not model.uncertainty:
+        return
+    objective = MixtureObjective(problem, len(fit.parameters.log_weights), terms)
+    scores = objective.scores(fit.parameters)
+    posterior = laplace_posterior(problem, fit.parameters, fit.responsibility, scores, terms)
+    if posterior is None:
+        return
+    played = np.arange(problem.n_items)
+    dim = objective.dim
+    if model.item_effects_ is not None:
+        played = np.unique(np.concatenate([problem.left[problem.weight > 0], problem.right[problem.weight > 0]]))
+    kept = np.arange(dim)
+    if objective.n_effects:
+        kept = np.concatenate([kept, dim + played])
+    kept = np.concatenate([kept, dim + objective.n_effects + np.arange(objective.n_covariates)])
+    model.covariance_ = np.ascontiguousarray(posterior.covariance[:, kept[:, None], kept[None, :]])
+    row_precision = objective.precision[:, -1] / objective.column_ratio[-1]
+    free = [len(row_precision) - float(row_precision @ np.diag(c)) for c in posterior.covariance]
+    n_groups = len(free)
+    size = max(problem.voters.sum(), 1.0)
+    model.bic_ = -2.0 * fit.log_likelihood + (sum(free) + n_groups - 1) * float(np.log(max(size, 2.0)))
+    r = fit.responsibility
+    entropy = -float(np.sum(problem.voters[:, None] * np.where(r > 0, r * np.log(np.maximum(r, 1e-300)), 0.0)))
+    model.icl_ = model.bic_ + 2.0 * entropy
+
+
+def _masks(prepared: Prepared, blocks: str, seed: int) -> tuple[list[tuple[np.ndarray, np.ndarray]] | None, str | None]:
+    """Folds in problem order by the wanted blocks; by rows where there are too few blocks; None for tiny data."""
+    wanted = default_blocks(prepared.comparisons, N_FOLDS) if blocks == "auto" else blocks
+    for by in dict.fromkeys([wanted, "row"] if blocks == "auto" else [wanted]):
+        try:
+            made = folds(prepared.comparisons, N_FOLDS, by=by, rng=seed)
+        except UsageError:
+            if blocks != "auto":
+                raise
+            continue
+        return [(train[prepared.order], held[prepared.order]) for train, held in made], by
+    return None, None
+
+
+def _feature_unit(prepared: Prepared) -> float:
+    features = prepared.problem.features
+    if features is None:
+        return 1.0
+    rows = np.linspace(0, features.n_items - 1, min(features.n_items, UNIT_SAMPLE)).astype(np.int64)
+    sample: Float[np.ndarray, "rows dim"] = features.rows(rows).astype(np.float64)
+    unit = float(np.mean(np.sum(sample**2, axis=1)))
+    return unit if unit > 0 else 1.0
+
+
+def check_settings(model: Any) -> None:
+    """Refuse settings that cannot work, by name."""
+
+    def refuse(name: str, allowed: str) -> None:
+        raise UsageError(f"{name}={getattr(model, name)!r} is not possible.", fix=f"{name} is {allowed}.")
+
+    def number(value: Any) -> bool:
+        return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+
+    if model.ridge != "auto" and not (number(model.ridge) and model.ridge >= 0):
+        refuse("ridge", '"auto" or a number of at least 0')
+    if model.item_effects not in ("auto", True, False) and not (number(model.item_effects) and model.item_effects > 0):
+        refuse("item_effects", '"auto", True, False or a positive precision')
+    if isinstance(model.covariates, str) or not all(isinstance(name, str) for name in model.covariates):
+        refuse("covariates", 'a sequence of names, such as ("length",)')
+    if model.ties not in ("half", "davidson"):
+        refuse("ties", '"half" or "davidson"')
+    if not (number(model.tol) and model.tol > 0):
+        refuse("tol", "a positive number")
+    if not (number(model.max_iter) and model.max_iter >= 1):
+        refuse("max_iter", "an integer of at least 1")
+

@@ -1,0 +1,108 @@
+"""Who belongs to which group, as a posterior and never as a bare label."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Int
+
+from pluralism.errors import UsageError
+from pluralism.files import atomic_path
+
+__all__ = ["Membership"]
+
+
+@dataclass(frozen=True, eq=False)
+class Membership:
+    """Posterior membership of users in groups.
+
+    Parameters
+    ----------
+    users : pyarrow.LargeStringArray of shape (users,)
+        Unique user labels.
+    posterior : float array of shape (users, groups)
+        P(user belongs to group); rows sum to 1. A user without answers has the prior.
+    n : int array of shape (users,)
+        Answers behind each row.
+    """
+
+    users: pa.Array
+    posterior: Float[np.ndarray, "users groups"]
+    n: Int[np.ndarray, " users"]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_groups(self) -> int:
+        return self.posterior.shape[1]
+
+    @cached_property
+    def labels(self) -> Int[np.ndarray, " users"]:
+        """The most likely group of each user."""
+        return np.argmax(self.posterior, axis=1)
+
+    @cached_property
+    def certainty(self) -> Float[np.ndarray, " users"]:
+        """Probability of the most likely group, in [1 / groups, 1]."""
+        return self.posterior.max(axis=1)
+
+    @cached_property
+    def entropy(self) -> Float[np.ndarray, " users"]:
+        """Entropy of each row in nats, in [0, log groups]."""
+        p = self.posterior
+        return -np.sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0.0), axis=1)
+
+    def index(self, users: pa.Array) -> Int[np.ndarray, " rows"]:
+        """Rows of the given user labels; -1 where a label is not here."""
+        found = pc.index_in(users.cast(self.users.type), value_set=self.users)
+        return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def of(self, users: pa.Array | list[str]) -> Float[np.ndarray, "rows groups"]:
+        """Posterior rows of the given users.
+
+        Raises
+        ------
+        UsageError
+            If a user is not here.
+        """
+        labels = users if isinstance(users, pa.Array) else pa.array(users, pa.large_string())
+        rows = self.index(labels)
+        if (rows < 0).any():
+            unknown = labels[int(np.flatnonzero(rows < 0)[0])]
+            raise UsageError(
+                f"No membership is known for user {unknown.as_py()!r}.",
+                fix="Place the user with model.adapt(comparisons) first.",
+            )
+        return self.posterior[rows]
+
+    def to_frame(self) -> pa.Table:
+        """Columns `user, n, group_0, ...`."""
+        columns = {"user": self.users, "n": pa.array(self.n)}
+        columns |= {f"group_{k}": pa.array(self.posterior[:, k]) for k in range(self.n_groups)}
+        return pa.table(columns)
+
+    def to_json(self) -> str:
+        """A JSON object with `users`, `n` and `posterior`."""
+        return json.dumps(
+            {"users": self.users.to_pylist(), "n": self.n.tolist(), "posterior": self.posterior.tolist()},
+            ensure_ascii=False,
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write `to_frame()` as Parquet, atomically."""
+        import pyarrow.parquet as pq
+
+        with atomic_path(path) as temporary:
+            pq.write_table(self.to_frame(), temporary, compression="zstd")
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{share:.2f}" for share in self.posterior.mean(axis=0)) if len(self) else "none"
+        sure = f"{float(np.mean(self.certainty >= 0.9)):.0%} placed with 90 % certainty" if len(self) else "no users"
+        return f"Membership({len(self):,} users, {self.n_groups} groups of shares {sizes}; {sure})"
