@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -202,6 +203,103 @@ class Comparisons:
             covariates=covariates,
             origin=origin,
         )
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        items: str | Path | Items | None = None,
+        features: str | Path | np.ndarray | None = None,
+        columns: Mapping[str, str] | None = None,
+        user: str | None = None,
+        texts: bool | None = None,
+        strict: bool = True,
+    ) -> Comparisons:
+        """Read comparisons from a file; the columns are listed in `pluralism.data.comparison_columns`.
+
+        Parameters
+        ----------
+        path : str or Path
+            Parquet, CSV or TSV, JSON lines (perhaps gzipped), Arrow or Feather, by suffix.
+        items : str, Path or Items, optional
+            A file with the columns id and text, or items; then `left` and `right` hold their ids.
+        features : str, Path or ndarray, optional
+            One row for each of the items, in their order; a .npy file is memory-mapped.
+        columns : mapping of str to str, optional
+            Names of the contract to names in the file, such as ``{"user": "annotator"}``.
+        user : str, optional
+            The label of the one user who made all judgements, for files without a column `user`.
+        texts : bool, optional
+            Whether `left` and `right` hold texts (True) or ids of items without texts (False), where no items are
+            given. Left out: ids if the columns are numbers or the file was written with ids, else texts.
+        strict : bool
+            Whether bad rows stop the reading. If False they are left out, with a `DataWarning` that counts them.
+
+        Raises
+        ------
+        DataError
+            Naming file, row and column of what is wrong, and how to mend it.
+        """
+        from pluralism.data.comparison_columns import comparisons_from_source
+        from pluralism.data.files_io import read_source
+        from pluralism.data.item_columns import resolve_items
+
+        known = resolve_items(items, features)
+        return comparisons_from_source(
+            read_source(path), items=known, columns=columns, user=user, texts=texts, strict=strict
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        items: str | Path | Items | None = None,
+        features: str | Path | np.ndarray | None = None,
+        columns: Mapping[str, str] | None = None,
+        user: str | None = None,
+        texts: bool | None = None,
+        strict: bool = True,
+    ) -> Comparisons:
+        """Build comparisons from a frame: pandas, polars, pyarrow, a Hugging Face dataset, a dict of columns, ...
+
+        The columns and the other parameters are those of `read`.
+
+        Examples
+        --------
+        >>> frame = {"user": [1, 2], "left": ["tea", "milk"], "right": ["milk", "tea"], "outcome": [1, 0]}
+        >>> Comparisons.from_frame(frame)
+        Comparisons(2 judgements by 2 users of 2 items, not embedded)
+        """
+        from pluralism.data.comparison_columns import comparisons_from_source
+        from pluralism.data.frames import frame_source
+        from pluralism.data.item_columns import resolve_items
+
+        known = resolve_items(items, features)
+        return comparisons_from_source(
+            frame_source(frame), items=known, columns=columns, user=user, texts=texts, strict=strict
+        )
+
+    def to_arrow(self, *, as_ids: bool | None = None) -> pa.Table:
+        """Table in the layout that `read` takes.
+
+        Parameters
+        ----------
+        as_ids : bool, optional
+            Whether `left` and `right` are ids rather than texts. Left out: texts where the items have them. Ids
+            keep equal texts apart and let texts of different prompts be compared, but leave the texts to
+            ``comparisons.items.write(path)``.
+        """
+        from pluralism.data.comparison_columns import comparisons_table
+
+        return comparisons_table(self, as_ids)
+
+    def write(self, path: str | Path, *, as_ids: bool | None = None) -> None:
+        """Write the table of `to_arrow` to a file, in the format of its suffix, whole or not at all."""
+        from pluralism.data.files_io import write_table
+
+        write_table(self.to_arrow(as_ids=as_ids), path)
 
     def __len__(self) -> int:
         return len(self.user)

@@ -240,7 +240,7 @@ class Items:
         joined = pc.binary_join_element_wise(self.prompts, self.texts, pa.scalar("\n\n", pa.large_string()))
         return pc.coalesce(joined, self.texts).to_pylist()
 
-    def with_features(self, features: np.ndarray, space: str = "user") -> Items:
+    def with_features(self, features: np.ndarray, space: str = "user", *, where: str = "features") -> Items:
         """Attach a feature matrix, one row for each item.
 
         Parameters
@@ -249,8 +249,10 @@ class Items:
             float16, float32 or float64; see `pluralism.data.features.check_features` for what is refused.
         space : str
             Which encoder, in which settings, made them.
+        where : str
+            What messages call the matrix, such as the path of its file.
         """
-        return self._replace(features=check_features(features, self.ids), feature_space=str(space))
+        return self._replace(features=check_features(features, self.ids, where=where), feature_space=str(space))
 
     def embed(self, encoder: Any = "minilm", *, cache: Any = None, progress: bool = False, **options: Any) -> Items:
         """Encode the texts with a frozen encoder and attach the vectors as features.
