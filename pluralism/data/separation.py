@@ -50,11 +50,17 @@ class Separation:
         A separating direction, with largest absolute value 1.
     n_strict : int
         Distinct pairs (winner, loser) strictly on the right side of it.
+    n_tested : int
+        Distinct pairs (winner, loser) outside of cycles that were looked at.
+    n_pairs : int
+        How many of these there are.
     """
 
     separable: bool | None
     direction: Float[np.ndarray, " dim"] | None = None
     n_strict: int = 0
+    n_tested: int = 0
+    n_pairs: int = 0
 
 
 def find_separation(
@@ -65,6 +71,7 @@ def find_separation(
     *,
     max_programme: int = 1_000_000,
     max_rounds: int = 40,
+    max_values: int = 100_000_000,
 ) -> Separation:
     """Look for a direction of separation.
 
@@ -78,6 +85,9 @@ def find_separation(
         Largest linear programme to solve, as rows x dim.
     max_rounds : int
         How often to add violated rows.
+    max_values : int
+        Most feature values to hold in memory. Beyond it a random part of the rows is looked at: if that part is not
+        separable and spans the space, neither is the whole; else the question is left open.
 
     Examples
     --------
@@ -90,43 +100,54 @@ def find_separation(
     winner, loser = win_edges(left, right, outcome)
     component = strong_components(winner, loser, len(features))
     edges = np.unique(np.column_stack([winner, loser])[component[winner] != component[loser]], axis=0)
+    n_pairs = len(edges)
     space = _free_space(features, component)
-    if len(edges) == 0 or space.shape[1] == 0:
-        return Separation(False)
-    winner, loser = edges[:, 0], edges[:, 1]
-    reduced = _times(features, space)
+    if n_pairs == 0 or space.shape[1] == 0:
+        return Separation(False, n_tested=n_pairs, n_pairs=n_pairs)
+    dim = space.shape[1]
+    edges = np.random.default_rng(0).permutation(edges)
+    if len(np.unique(edges)) * dim > max_values:
+        edges = edges[: max_values // (2 * dim)]
+    held, end = np.unique(edges, return_inverse=True)
+    winner, loser = end.reshape(-1, 2).T
+    reduced = _times(features, held, space)
     size = float(np.abs(reduced[winner] - reduced[loser]).max())
-    if size <= ZERO * float(np.abs(features).max()):
-        return Separation(False)
+    largest = max(float(np.abs(features[block]).max()) for block in _blocks(held))
+    if size <= ZERO * largest:
+        return Separation(False if len(edges) == n_pairs else None, n_tested=len(edges), n_pairs=n_pairs)
     reduced /= size
 
-    dim = space.shape[1]
-    order = np.random.default_rng(0).permutation(len(edges))
-    n_start = len(edges) if len(edges) * dim**2 <= 2e9 else 4 * dim
+    def answer(separable: bool | None, guess: Float[np.ndarray, " free"] | None = None) -> Separation:
+        if guess is None or len(edges) < n_pairs:
+            return Separation(None if separable else separable, n_tested=len(edges), n_pairs=n_pairs)
+        direction, margin = space @ guess, reduced[winner] @ guess - reduced[loser] @ guess
+        n_strict = int((margin > ZERO * np.abs(margin).max()).sum())
+        return Separation(separable, direction / np.abs(direction).max(), n_strict, len(edges), n_pairs)
+
     chosen = np.zeros(len(edges), dtype=bool)
-    chosen[order[:n_start]] = True
+    chosen[: len(edges) if len(edges) * dim**2 <= 2e9 else 4 * dim] = True
     guess = np.zeros(dim)
     for _ in range(max_rounds):
         rows = reduced[winner[chosen]] - reduced[loser[chosen]]
         separable, guess = _newton(rows, guess)
         if separable is None:
             if rows.size > max_programme:
-                return Separation(None)
+                return answer(None)
             separable, guess = _programme(rows)
         if separable:
             margin = reduced[winner] @ guess - reduced[loser] @ guess
-            limit = ZERO * float(np.abs(margin).max())
-            violated = np.flatnonzero(~chosen & (margin < -limit))
+            violated = np.flatnonzero(~chosen & (margin < -ZERO * np.abs(margin).max()))
             if len(violated) == 0:
-                direction = space @ guess
-                return Separation(True, direction / np.abs(direction).max(), int((margin > limit).sum()))
+                return answer(True, guess)
             chosen[violated[np.argsort(margin[violated], kind="stable")[: 4 * dim]]] = True
-        elif chosen.all() or np.linalg.matrix_rank(rows) == dim:
-            return Separation(False)
+        elif np.linalg.matrix_rank(rows) == dim:
+            return answer(False)
+        elif chosen.all():
+            return answer(False if len(edges) == n_pairs else None)
         else:
-            chosen[order[~chosen[order]][: 4 * dim]] = True
+            chosen[np.flatnonzero(~chosen)[: 4 * dim]] = True
             guess = np.zeros(dim)
-    return Separation(None)
+    return answer(None)
 
 
 def _free_space(
@@ -141,10 +162,11 @@ def _free_space(
     _, label = np.unique(component[held], return_inverse=True)
     mean = np.zeros((label.max() + 1, dim))
     gram = np.zeros((dim, dim))
-    for block in _blocks(held):
+    blocks = _blocks(np.arange(len(held)))
+    for block in blocks:
         np.add.at(mean, label[block], features[held[block]].astype(np.float64))
     mean /= np.bincount(label)[:, None]
-    for block in _blocks(held):
+    for block in blocks:
         centred = features[held[block]].astype(np.float64) - mean[label[block]]
         gram += centred.T @ centred
     value, vector = linalg.eigh(gram)
@@ -196,13 +218,15 @@ def _programme(rows: Float[np.ndarray, "rows dim"]) -> tuple[bool, Float[np.ndar
 
 
 def _times(
-    features: Float[np.ndarray, "items dim"], space: Float[np.ndarray, "dim free"]
-) -> Float[np.ndarray, "items free"]:
-    product = np.empty((len(features), space.shape[1]))
-    for block in _blocks(features):
-        product[block] = features[block].astype(np.float64) @ space
+    features: Float[np.ndarray, "items dim"], held: Int[np.ndarray, " held"], space: Float[np.ndarray, "dim free"]
+) -> Float[np.ndarray, "held free"]:
+    product = np.empty((len(held), space.shape[1]))
+    first = 0
+    for block in _blocks(held):
+        product[first : first + len(block)] = features[block].astype(np.float64) @ space
+        first += len(block)
     return product
 
 
-def _blocks(array: np.ndarray, size: int = 16_384) -> list[slice]:
-    return [slice(first, first + size) for first in range(0, len(array), size)]
+def _blocks(held: Int[np.ndarray, " held"], size: int = 16_384) -> list[Int[np.ndarray, " block"]]:
+    return [held[first : first + size] for first in range(0, len(held), size)]

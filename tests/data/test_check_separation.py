@@ -95,3 +95,15 @@ def test_what_is_too_large_is_left_open() -> None:
     balanced = np.array([0, 2, 4]), np.array([1, 3, 2]), np.array([1.0, 1.0, 0.0])
     assert find_separation(features, *balanced).separable is True
     assert find_separation(features, *balanced, max_programme=1).separable is None
+
+
+def test_a_part_that_is_not_separable_settles_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((20_000, 4))
+    left, right = rng.permutation(20_000).reshape(2, -1)
+    better = ((features[left] - features[right]) @ rng.standard_normal(4) > 0).astype(float)
+    mixed = np.where(rng.random(10_000) < 0.3, 1 - better, better)
+    part = find_separation(features, left, right, mixed, max_values=4000)
+    assert part.separable is False and part.n_tested == 500 and part.n_pairs == 10_000
+    assert find_separation(features, left, right, better, max_values=4000).separable is None
+    assert find_separation(features, left, right, better).separable is True
