@@ -32,8 +32,7 @@ def checked_modules() -> list[str]:
     return modules
 
 
-# An int is welcome where a float is asked for (PEP 484), as everywhere in numerical code.
-jaxtyping.install_import_hook(checked_modules(), "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+jaxtyping.install_import_hook(checked_modules(), "array_checks.check_arrays")
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
