@@ -1,9 +1,9 @@
 """Checks array annotations at each call, in the test run only.
 
 `jaxtyping` calls the checker twice for a function: with a stand-in that takes the arguments, before the function runs,
-and with one that takes the arguments and the result (as `ret0`), afterwards. Only the second is checked, so that a function
-may refuse bad arguments with an error of its own, and tests can see that it does; and only annotations that speak of
-arrays, since mypy holds the others.
+and with one that takes the arguments and the result (as `ret0`), afterwards. Only the second is checked, so that a
+function may refuse bad arguments with an error of its own, and tests can see that it does; and only annotations that
+speak of arrays, since mypy holds the others.
 """
 
 from __future__ import annotations
