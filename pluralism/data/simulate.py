@@ -119,7 +119,7 @@ class IdealPointTruth:
     lapsed: Bool[np.ndarray, " pairs"]
 
 
-TruthT = TypeVar("TruthT", MixtureTruth, IdealPointTruth)
+TruthT = TypeVar("TruthT")
 
 
 @dataclass(frozen=True, slots=True)
