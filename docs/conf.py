@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pluralism
 
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "pluralism"
 author = "The pluralism developers"
@@ -15,11 +14,11 @@ copyright = "the pluralism developers, Apache-2.0"
 version = release = pluralism.__version__
 
 extensions = [
+    "mathml",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -27,6 +26,7 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5", "gallery/*.json", "gallery/*.zip"]
 templates_path = ["_templates"]
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "pluralism"
 html_static_path = ["_static"]
