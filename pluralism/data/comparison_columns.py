@@ -24,7 +24,7 @@ Other columns are ignored; one that is spelt almost like a column of this table 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,15 +38,14 @@ from pluralism.data.columns import (
     time_column,
     warn_of_misspellings,
 )
+from pluralism.data.comparisons import Comparisons
 from pluralism.data.faults import FaultLog
-from pluralism.data.item_columns import item_reader
+from pluralism.data.item_columns import item_labels, item_reader
 from pluralism.data.items import Items
 from pluralism.data.labels import clean_labels, encode_labels
+from pluralism.data.optional_columns import arrow_labels, arrow_times
 from pluralism.data.sources import Source
 from pluralism.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from pluralism.data.comparisons import Comparisons
 
 __all__ = ["CONTRACT", "comparisons_from_source", "comparisons_table"]
 
@@ -67,8 +66,6 @@ def comparisons_from_source(
     strict: bool = True,
 ) -> Comparisons:
     """Read the contract; the arguments are those of `Comparisons.read`."""
-    from pluralism.data.comparisons import Comparisons
-
     source = source.renamed(columns)
     left, right = _layout(source)
     needed = (left, right) if left == "chosen" else (left, right, "outcome")
@@ -118,12 +115,9 @@ def comparisons_from_source(
 def comparisons_table(comparisons: Comparisons, as_ids: bool | None = None) -> pa.Table:
     """The columns of the contract; see `Comparisons.to_arrow`."""
     data, items = comparisons, comparisons.items
-    labels = items.ids if as_ids or (as_ids is None and items.texts is None) else items.texts
-    if labels is None:
-        raise UsageError("These items have no texts.", fix="Pass as_ids=True to write their ids.")
-    as_ids = labels is items.ids
+    labels, note = item_labels(items, as_ids)
     columns: dict[str, Any] = {"user": data.users.take(pa.array(data.user))}
-    if not as_ids and items.prompts is not None:
+    if note == "texts" and items.prompts is not None:
         prompt = items.prompt_codes()
         differ = np.flatnonzero(prompt[data.left] != prompt[data.right])
         if len(differ):
@@ -139,14 +133,14 @@ def comparisons_table(comparisons: Comparisons, as_ids: bool | None = None) -> p
         columns["weight"] = pa.array(data.weight)
     for name, codes, known in (("group", data.group, data.groups), ("source", data.source, data.sources)):
         if codes is not None and known is not None:
-            columns[name] = known.take(pa.array(codes, mask=codes < 0))
+            columns[name] = arrow_labels(codes, known)
     if data.time is not None:
-        columns["time"] = _arrow_times(data.time)
+        columns["time"] = arrow_times(data.time)
     if data.strength is not None:
         columns["strength"] = pa.array(data.strength, mask=np.isnan(data.strength))
     for name, (a, b) in data.covariates.items():
         columns |= {f"left.{name}": pa.array(a), f"right.{name}": pa.array(b)}
-    notes = {"pluralism.items": "ids" if as_ids else "texts", "pluralism.origin": data.origin}
+    notes = {"pluralism.items": note, "pluralism.origin": data.origin}
     return pa.table(columns).replace_schema_metadata(notes)
 
 
@@ -169,7 +163,3 @@ def _side(source: Source, name: str, log: FaultLog) -> np.ndarray:
 def _origin(source: Source) -> Any:
     origin = source.metadata.get("pluralism.origin", "comparisons")
     return origin if origin in ("ratings", "rankings") else "comparisons"
-
-
-def _arrow_times(time: np.ndarray) -> pa.Array:
-    return pa.array(time, mask=np.isnan(time)) if time.dtype.kind == "f" else pa.array(time)

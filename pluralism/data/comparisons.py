@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,10 @@ from pluralism.data.arrays import Column, as_indices, code_vector, finite_vector
 from pluralism.data.items import Items
 from pluralism.data.labels import distinct_labels, encode_labels, label_codes, string_column
 from pluralism.data.optional_columns import label_pair, strength_vector, time_vector
+from pluralism.data.report import DataReport
 from pluralism.data.validate import Fault
 from pluralism.errors import DataError, UsageError
 from pluralism.random import RNG
-
-if TYPE_CHECKING:
-    from pluralism.data.report import DataReport
 
 __all__ = ["Comparisons"]
 

@@ -20,7 +20,7 @@ from pluralism.data.sources import RawColumn, Source
 from pluralism.data.validate import to_numbers
 from pluralism.errors import DataError, DataWarning, UsageError
 
-__all__ = ["item_reader", "items_from_source", "resolve_items"]
+__all__ = ["item_labels", "item_reader", "items_from_source", "resolve_items"]
 
 Resolved = tuple[Items, list[Int32[np.ndarray, " rows"]]]
 
@@ -64,6 +64,15 @@ def items_from_source(source: Source, features: str | Path | np.ndarray | None =
         raise DataError("There is a column 'prompt' but none 'text'.", where=source.name, fix="Add a column 'text'.")
     items = Items(ids, texts, prompts, covariates=_covariates(source))
     return items if features is None else _with_features(items, features)
+
+
+def item_labels(items: Items, as_ids: bool | None) -> tuple[pa.LargeStringArray, str]:
+    """What a file says of each item, and whether that is "texts" or "ids"; texts where there are, unless `as_ids`."""
+    if as_ids or (as_ids is None and items.texts is None):
+        return items.ids, "ids"
+    if items.texts is None:
+        raise UsageError("These items have no texts.", fix="Pass as_ids=True to write their ids.")
+    return items.texts, "texts"
 
 
 def item_reader(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Float64, Int, Int32
 
 from pluralism.data.arrays import Column, as_indices, finite_vector, frozen
+from pluralism.data.content_ids import content_ids
 from pluralism.data.faults import FaultLog
 from pluralism.data.features import check_features
 from pluralism.data.labels import clean_labels, clean_texts, distinct_labels, encode_labels, label_codes, string_column
@@ -320,15 +320,6 @@ def distinct_texts(
     return codes, first
 
 
-def content_ids(texts: pa.LargeStringArray, prompts: pa.LargeStringArray | None = None) -> pa.LargeStringArray:
-    """Ids made of content: 32 hexadecimal digits of SHA-256 over prompt and text, each after its length in 8 bytes.
-
-    A missing prompt counts as an empty one.
-    """
-    asked = [None] * len(texts) if prompts is None else prompts.to_pylist()
-    return pa.array([_content_id(a or "", t) for a, t in zip(asked, texts.to_pylist(), strict=True)], pa.large_string())
-
-
 def _texts(texts: Any) -> pa.LargeStringArray:
     raw = raw_column(texts)
     log = FaultLog("argument 'texts'", len(raw))
@@ -343,14 +334,6 @@ def _prompts(prompts: Any) -> pa.LargeStringArray:
     clean = clean_labels(raw, log, "prompts", nullable=True)
     log.settle()
     return clean
-
-
-def _content_id(prompt: str, text: str) -> str:
-    digest = hashlib.sha256()
-    for part in (prompt.encode(), text.encode()):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:32]
 
 
 def _given(features: np.ndarray | None) -> np.ndarray:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pluralism.data.comparisons import Comparisons
 from pluralism.data.items import Items
 from pluralism.data.labels import encode_labels, label_codes
 from pluralism.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from pluralism.data.comparisons import Comparisons
 
 __all__ = ["concat_comparisons", "merge_items", "same_comparisons"]
 
@@ -65,8 +63,6 @@ def merge_items(parts: Sequence[Items]) -> Items:
 
 def concat_comparisons(parts: Sequence[Comparisons]) -> Comparisons:
     """Rows of all parts; see `Comparisons.concat`."""
-    from pluralism.data.comparisons import Comparisons
-
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -14,7 +14,7 @@ from pluralism.data.labels import clean_labels, encode_labels, string_column
 from pluralism.data.sources import raw_column
 from pluralism.errors import DataError
 
-__all__ = ["label_pair", "strength_vector", "time_vector"]
+__all__ = ["arrow_labels", "arrow_times", "label_pair", "strength_vector", "time_vector"]
 
 
 def label_pair(
@@ -63,3 +63,14 @@ def strength_vector(values: Any, n: int) -> Float64[np.ndarray, " rows"]:
             fix="Give the preferred item's lead as a number from 0 on; the outcome says which item leads.",
         )
     return frozen(strength)
+
+
+def arrow_labels(codes: Int32[np.ndarray, " rows"], labels: pa.LargeStringArray | None) -> pa.LargeStringArray:
+    """Column of labels, null for -1."""
+    known = pa.array([], pa.large_string()) if labels is None else labels
+    return known.take(pa.array(codes, mask=codes < 0))
+
+
+def arrow_times(time: np.ndarray) -> pa.Array:
+    """Column of times, null where unknown."""
+    return pa.array(time, mask=np.isnan(time)) if time.dtype.kind == "f" else pa.array(time)
