@@ -1,0 +1,183 @@
+"""One immutable file of vectors: sorted digests to search, vectors to map, and a check for every row.
+
+A shard is a safetensors file with the arrays
+
+- ``digests`` (rows, 4): of the texts, in ascending order; ``heads`` (rows,): their first words again, to search;
+- ``checks`` (rows,): a checksum of each vector together with its digest;
+- ``lengths`` (rows,): tokens of the text, 0 where unknown;
+- ``vectors`` (rows, dim): float32 or float16.
+
+Its metadata hold the space, and the SHA-256 of everything but the vectors. That is compared when the shard is opened;
+a vector is compared with its check each time it is read. So the cost of both is that of what is read, and a block
+that goes bad later is noticed too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import mmap
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Int32, Int64, UInt64
+
+from pluralism.embeddings.digests import WORDS
+from pluralism.errors import ModelFileError
+from pluralism.files import save_arrays
+from pluralism.files.header import read_header
+from pluralism.files.safe_open import open_plain
+
+__all__ = ["SUFFIX", "Shard", "write_shard"]
+
+SUFFIX = ".shard"
+_VERSION = "1"
+_WORDS: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint64), 4: np.dtype(np.uint32), 2: np.dtype(np.uint16)}
+
+
+class Shard:
+    """A shard, opened for reading: mapped into memory, its index checked.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    space : str
+        The space its vectors must belong to.
+
+    Raises
+    ------
+    ModelFileError
+        The shard is damaged, or of another space.
+    StorageError
+        The shard is gone, or cannot be read.
+    """
+
+    def __init__(self, path: Path, space: str) -> None:
+        self.path = path
+        with open_plain(path, max_bytes=2**62) as (stream, size):
+            entries, metadata = read_header(stream, size, str(path))
+            memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        arrays = {
+            entry.name: np.frombuffer(memory, entry.dtype, math.prod(entry.shape), entry.start).reshape(entry.shape)
+            for entry in entries
+            if entry.stop > entry.start
+        }
+        self.digests: UInt64[np.ndarray, "rows 4"] = self._array(arrays, "digests", ("<u8",), (-1, WORDS))
+        rows = len(self.digests)
+        self.heads: UInt64[np.ndarray, " rows"] = self._array(arrays, "heads", ("<u8",), (rows,))
+        self.checks: UInt64[np.ndarray, " rows"] = self._array(arrays, "checks", ("<u8",), (rows,))
+        self.lengths: Int32[np.ndarray, " rows"] = self._array(arrays, "lengths", ("<i4",), (rows,))
+        self.vectors: Float[np.ndarray, "rows dim"] = self._array(arrays, "vectors", ("<f4", "<f2"), (rows, -1))
+        expected = {"version": _VERSION, "space": space, "index": _index_digest(space, arrays)}
+        if metadata != expected:
+            raise ModelFileError("The checksum of the index is wrong.", where=str(path))
+
+    def _array(
+        self, arrays: dict[str, np.ndarray], name: str, dtypes: tuple[str, ...], shape: tuple[int, ...]
+    ) -> np.ndarray:
+        array = arrays.get(name)
+        fits = array is not None and array.dtype.str in dtypes and array.ndim == len(shape)
+        if (
+            array is None
+            or not fits
+            or any(want not in (-1, have) for want, have in zip(shape, array.shape, strict=True))
+        ):
+            raise ModelFileError("This is no shard of an embedding cache.", where=str(self.path))
+        return array
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors."""
+        return int(self.vectors.nbytes)
+
+    def find(self, digests: UInt64[np.ndarray, "texts 4"]) -> Int64[np.ndarray, " texts"]:
+        """Row of each digest, -1 where it is not here."""
+        last = len(self) - 1
+        rows = np.searchsorted(self.heads, digests[:, 0]).astype(np.int64)
+        found = np.full(len(digests), -1, np.int64)
+        open_ = np.flatnonzero(rows <= last)
+        # One step but for digests whose first words agree, which honest data never have.
+        while len(open_):
+            same_head = self.heads[rows[open_]] == digests[open_, 0]
+            hit = same_head & (self.digests[rows[open_]] == digests[open_]).all(1)
+            found[open_[hit]] = rows[open_[hit]]
+            open_ = open_[same_head & ~hit]
+            rows[open_] += 1
+            open_ = open_[rows[open_] <= last]
+        return found
+
+    def read(
+        self, rows: Int64[np.ndarray, " found"], slots: Int64[np.ndarray, " found"], out: Float[np.ndarray, "texts dim"]
+    ) -> bool:
+        """Copy the vectors of `rows` to ``out[slots]`` (float32); False if one of them is damaged."""
+        from pluralism.embeddings.gather import gather_rows
+
+        words = _as_words(self.vectors)
+        if out.dtype == self.vectors.dtype:
+            checks = gather_rows(words, rows, slots, self.digests, _as_words(out))
+        else:
+            buffer = np.empty((len(rows), self.dim), self.vectors.dtype)
+            checks = gather_rows(words, rows, np.arange(len(rows)), self.digests, _as_words(buffer))
+            out[slots] = buffer
+        return bool((checks == self.checks[rows]).all())
+
+
+def write_shard(
+    directory: Path,
+    space: str,
+    digests: UInt64[np.ndarray, "rows 4"],
+    vectors: Float[np.ndarray, "rows dim"],
+    lengths: Int[np.ndarray, " rows"],
+) -> Path:
+    """Write a new shard, atomically and under a name of its own; repeated digests are stored once.
+
+    Raises
+    ------
+    StorageError
+        It could not be written; nothing has changed.
+    """
+    from pluralism.embeddings.gather import row_checks
+
+    order = np.lexsort(digests.T[::-1])
+    ordered = digests[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    kept = order[first]
+    seeds, stored = np.ascontiguousarray(digests[kept]), np.ascontiguousarray(vectors[kept])
+    arrays = {
+        "digests": seeds,
+        "heads": np.ascontiguousarray(seeds[:, 0]),
+        "checks": row_checks(_as_words(stored), seeds),
+        "lengths": np.minimum(lengths[kept], np.iinfo(np.int32).max).astype(np.int32),
+        "vectors": stored,
+    }
+    path = directory / f"{os.getpid():08d}-{secrets.token_hex(8)}{SUFFIX}"
+    save_arrays(path, arrays, {"version": _VERSION, "space": space, "index": _index_digest(space, arrays)})
+    return path
+
+
+def _index_digest(space: str, arrays: dict[str, np.ndarray]) -> str:
+    vectors = arrays["vectors"]
+    state = hashlib.sha256(f"{_VERSION}\0{space}\0{vectors.dtype.str}\0{vectors.shape}\0".encode())
+    for name in ("digests", "heads", "checks", "lengths"):
+        array = arrays[name]
+        state.update(f"{array.dtype.str}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return state.hexdigest()
+
+
+def _as_words(vectors: Float[np.ndarray, "rows dim"]) -> np.ndarray:
+    row_bytes = vectors.shape[1] * vectors.itemsize
+    return vectors.view(_WORDS[next(size for size in _WORDS if row_bytes % size == 0)])

@@ -1,0 +1,143 @@
+"""Embeddings from any server that speaks the OpenAI protocol: OpenAI, vLLM, llama.cpp, Ollama, a gateway."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from jaxtyping import Float32
+
+from pluralism.errors import EncoderError, UsageError
+from pluralism.extras import require
+
+__all__ = ["EmbeddingsEndpoint"]
+
+_NO_KEY = "none"
+
+
+class EmbeddingsEndpoint:
+    """A client for the ``/embeddings`` route.
+
+    Requests that fail for a passing reason (429, 408, 409, 5xx, a broken connection) are sent again, with
+    exponential back-off and jitter or after the time that the server asks for in ``Retry-After``; that is the
+    official SDK's doing.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model on the server.
+    base_url : str, optional
+        Where the server is, up to ``/v1``. Default: ``OPENAI_BASE_URL`` or OpenAI's.
+    api_key_env : str
+        Environment variable that holds the key. A server of your own may need none.
+    dimensions : int, optional
+        Shortens the vectors, where the model can.
+    max_retries : int
+        How often a failed request is sent again.
+    timeout : float
+        Seconds to wait for an answer.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        dimensions: int | None = None,
+        max_retries: int = 6,
+        timeout: float = 60.0,
+    ) -> None:
+        if max_retries < 0 or timeout <= 0 or (dimensions is not None and dimensions < 1):
+            raise UsageError("An endpoint needs max_retries >= 0, timeout > 0 and dimensions >= 1.")
+        self.model = model
+        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self.api_key_env = api_key_env
+        self.dimensions = dimensions
+        self.max_retries = max_retries
+        self.timeout = timeout
+
+    @property
+    def place(self) -> str:
+        """Host and path of the server, without anything secret."""
+        if self.base_url is None:
+            return "api.openai.com/v1"
+        parts = urlsplit(self.base_url)
+        if not parts.hostname:
+            raise UsageError(f"base_url={self.base_url!r} is no URL.", fix="Such as http://localhost:8000/v1")
+        return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
+
+    def __repr__(self) -> str:
+        return f"EmbeddingsEndpoint({self.model!r}, at {self.place})"
+
+    def embed(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Vectors of `texts` by one request.
+
+        Raises
+        ------
+        EncoderError
+            The server refuses, cannot be reached, or its answer does not have one vector for each text.
+        """
+        import openai
+
+        options: dict[str, Any] = {} if self.dimensions is None else {"dimensions": self.dimensions}
+        try:
+            answer = self._client.embeddings.create(
+                model=self.model, input=list(texts), encoding_format="float", **options
+            )
+        except openai.OpenAIError as cause:
+            raise self._explain(cause) from cause
+        found = {entry.index: entry.embedding for entry in answer.data or []}
+        if found.keys() != set(range(len(texts))) or len(answer.data) != len(texts):
+            raise EncoderError(
+                f"{self.model} at {self.place} returned {len(answer.data or [])} vectors for {len(texts)} texts.",
+                fix="Try smaller batches (batch_size), or another server.",
+            )
+        try:
+            with np.errstate(over="ignore"):
+                return np.array([found[index] for index in range(len(texts))], np.float32)
+        except (TypeError, ValueError) as cause:
+            raise EncoderError(
+                f"{self.model} at {self.place} returned vectors of unequal length, or no numbers.",
+                fix="Use another model or server.",
+            ) from cause
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        openai: Any = require("openai", extra="llm", purpose="An OpenAI-compatible endpoint")
+        key = os.environ.get(self.api_key_env)
+        if not key and self.base_url is None:
+            raise EncoderError(
+                f"No key for {self.place}.",
+                where=f"environment variable {self.api_key_env}",
+                fix=f"export {self.api_key_env}=..., or pass base_url= of a server of your own.",
+            )
+        return openai.OpenAI(
+            api_key=key or _NO_KEY, base_url=self.base_url, max_retries=self.max_retries, timeout=self.timeout
+        )
+
+    def _explain(self, cause: Any) -> EncoderError:
+        import openai
+
+        if isinstance(cause, openai.APIConnectionError):
+            return EncoderError(
+                f"{self.place} cannot be reached, after {self.max_retries} further tries.",
+                fix="Check base_url and the network; is the server running?",
+            )
+        fixes = {
+            400: "The server does not accept these texts or options; are some texts too long for the model?",
+            401: f"Check the key in {self.api_key_env}.",
+            403: f"Check the key in {self.api_key_env}, and what it may use.",
+            404: "Check the name of the model, and that base_url ends where the server's API begins (often /v1).",
+            429: "You are over the server's limits: wait, or raise max_retries.",
+        }
+        status = getattr(cause, "status_code", None)
+        said = str(getattr(cause, "message", cause)).strip()[:300]
+        return EncoderError(
+            f"{self.model} at {self.place} answered with an error: {said}",
+            fix=fixes.get(status or 0, "Try again later, or another server."),
+        )
