@@ -76,7 +76,7 @@ def draw_questions(
 def _repeats(
     user: Int[np.ndarray, " pairs"], left: Int[np.ndarray, " pairs"], right: Int[np.ndarray, " pairs"], n_items: int
 ) -> np.ndarray:
-    """Rows that ask a user about a pair he was asked about in an earlier row."""
+    """Rows that ask a user about a pair that an earlier row asked about."""
     key = (user.astype(np.int64) * n_items + np.minimum(left, right)) * n_items + np.maximum(left, right)
     repeats = np.ones(len(key), dtype=bool)
     repeats[np.unique(key, return_index=True)[1]] = False

@@ -14,7 +14,7 @@ from pluralism.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Check", "DataReport"]
+__all__ = ["Check", "DataReport", "tell"]
 
 WIDTH = 110
 
@@ -191,7 +191,7 @@ class DataReport:
     def __repr__(self) -> str:
         untested = sum(not check.applies for check in self.checks)
         passed = len(self.checks) - len(self.errors) - len(self.warnings) - untested
-        counts = [_plural(len(self.errors), "error"), _plural(len(self.warnings), "warning"), f"{passed} passed"]
+        counts = [tell(len(self.errors), "error"), tell(len(self.warnings), "warning"), f"{passed} passed"]
         if untested:
             counts.append(f"{untested} not tested")
         of = f" of {self.source}" if self.source else ""
@@ -242,8 +242,11 @@ def _short(value: Any, length: int = 40) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def tell(n: int, noun: str, verb: str = "") -> str:
+    """Number, noun and verb in agreement: "1 row repeats", "2,000 rows repeat"."""
+    if n == 1:
+        verb = {"have": "has", "are": "is", "do": "does"}.get(verb, verb and verb + "s")
+    return f"{n:,} {noun}{'' if n == 1 else 's'} {verb}".rstrip()
 
 
 def _plain(value: Any) -> Any:

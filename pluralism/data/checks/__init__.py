@@ -1,0 +1,1 @@
+"""The checks behind `pluralism.data.check`, by subject; each gives back one `Check` that says what it found."""
