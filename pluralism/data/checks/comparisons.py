@@ -25,7 +25,7 @@ _CHECKS: Mapping[str, Callable[[View], Check]] = {
     "exact duplicates": exact_duplicates,
     "contradictory duplicates": contradictory_duplicates,
     "weights of zero": zero_weights,
-    "time order": time_order,
+    "time order": lambda view: time_order(view, view.data.time),
     "over-long texts": lambda view: long_texts(view.data.items),
     "users with one judgement": single_judgements,
     "one user with most of the data": dominant_user,

@@ -157,7 +157,8 @@ def _unused_items(view: RankingView) -> Check:
 def _connectedness(view: RankingView) -> Check:
     data = view.data
     label = components(*view.edges, data.n_items)
-    _, first, sizes = np.unique(label[view.used], return_index=True, return_counts=True)
+    used = np.flatnonzero(view.used)
+    _, first, sizes = np.unique(label[used], return_index=True, return_counts=True)
     n = len(sizes)
     return Check(
         "connectedness",
@@ -172,7 +173,7 @@ def _connectedness(view: RankingView) -> Check:
             {
                 "component": k + 1,
                 "items": int(sizes[k]),
-                "such as": item_label(data.items, np.flatnonzero(view.used)[i]),
+                "such as": item_label(data.items, int(used[i])),
             }
             for k, i in enumerate(first[:SHOWN])
         )
@@ -191,7 +192,7 @@ def _one_sided(view: RankingView) -> Check:
         "items always or never preferred",
         "warning",
         len(items) == 0,
-        f"{tell(int(best.sum()), 'item', 'lead')} every ballot that has them, and {int(worst.sum()):,} come last on each."
+        f"{tell(int(best.sum()), 'item', 'lead')} all ballots that list them, and {int(worst.sum()):,} end all."
         if len(items)
         else "Every item is preferred at least once and not always.",
         count=len(items),

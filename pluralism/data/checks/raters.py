@@ -145,8 +145,8 @@ def random_raters(view: View) -> Check:
         name,
         "warning",
         n == 0,
-        f"{n:,} of {tell(tested, 'user', 'agree')} with the others no better than a coin, where people usually agree in "
-        f"{found.overall:.1%}."
+        f"{n:,} of {tell(tested, 'user', 'agree')} with the others no better than a coin, where people usually "
+        f"agree in {found.overall:.1%}."
         if n
         else f"No user answers as if by a coin; people agree with the others in {found.overall:.1%} of shared pairs.",
         count=n,

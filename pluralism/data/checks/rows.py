@@ -60,7 +60,7 @@ def contradictory_duplicates(view: View) -> Check:
         "contradictory duplicates",
         "warning",
         n == 0,
-        f"{tell(n, 'row', 'contradict')} each other: {who} preferred either item of {tell(n_pairs, 'pair')} at least once."
+        f"{tell(n, 'row', 'contradict')} another: {who} preferred either item of {tell(n_pairs, 'pair')} at least once."
         if n
         else "Nobody prefers both items of a pair.",
         count=n,
@@ -74,18 +74,14 @@ def contradictory_duplicates(view: View) -> Check:
 
 def zero_weights(view: RowView) -> Check:
     """Rows that do not count."""
-    rows = np.flatnonzero(~view.counted)
+    rows = np.flatnonzero(view.data.weight == 0)
     n = len(rows)
     everything = n == len(view.data) and n > 0
     return Check(
         "weights of zero",
         "error" if everything else "warning",
         n == 0,
-        (
-            "All rows have weight 0."
-            if everything
-            else f"{tell(n, 'row', 'have')} weight 0 and {'does' if n == 1 else 'do'} not count."
-        )
+        f"{tell(n, 'row', 'have')} weight 0{': nothing counts' if everything else ''}."
         if n
         else "All rows have a positive weight.",
         count=n,
@@ -95,10 +91,9 @@ def zero_weights(view: RowView) -> Check:
     )
 
 
-def time_order(view: RowView) -> Check:
+def time_order(view: RowView, time: np.ndarray | None) -> Check:
     """Rows that are earlier than the row before them."""
     name = "time order"
-    time = view.data.time
     if time is None:
         return not_tested(name, "there is no column 'time'")
     known = np.flatnonzero(~(np.isnat(time) if time.dtype.kind == "M" else np.isnan(time)))

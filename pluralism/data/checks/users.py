@@ -31,7 +31,9 @@ def single_judgements(view: RowView) -> Check:
         n == 0,
         f"{n:,} of {tell(active, 'user', 'have')} a single row: their group stays close to the prior."
         if n
-        else f"Each of {tell(active, 'user')} has at least two rows (median {median:g}).",
+        else f"Each of {tell(active, 'user')} has at least two rows (median {median:g})."
+        if active > 1
+        else f"The only user has {median:g} rows.",
         count=n,
         share=n / active,
         samples=tuple({"user": view.user_label(int(code))} for code in single[:SHOWN]),
