@@ -22,7 +22,7 @@ from pluralism.errors import DataError, DataWarning, UsageError
 
 __all__ = ["item_labels", "item_reader", "items_from_source", "resolve_items"]
 
-Resolved = tuple[Items, list[Int32[np.ndarray, " rows"]]]
+Resolved = tuple[Items, list[Int32[np.ndarray, " kept"]]]
 
 
 def resolve_items(items: str | Path | Items | None, features: str | Path | np.ndarray | None) -> Items | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from pluralism.data.graph import components
 
@@ -52,6 +52,6 @@ def prompt_blocks(comparisons: Comparisons) -> Int[np.ndarray, " pairs"]:
     return dense_codes(components(left, right, n_nodes)[left])
 
 
-def dense_codes(values: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+def dense_codes(values: Integer[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
     """The rank of each value among the distinct values, from 0."""
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
