@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int32
 
 from pluralism.data.arrays import Column, as_indices, code_vector, finite_vector, frozen, refuse_rows
+from pluralism.data.comparison_views import covariate_differences, described
+from pluralism.data.files_io import read_source, write_table
+from pluralism.data.frames import frame_source
+from pluralism.data.item_columns import resolve_items
 from pluralism.data.items import Items
-from pluralism.data.labels import distinct_labels, encode_labels, label_codes, string_column
-from pluralism.data.optional_columns import label_pair, strength_vector, time_vector
+from pluralism.data.labels import distinct_labels
+from pluralism.data.optional_columns import label_pair, strength_vector, time_vector, weight_vector
+from pluralism.data.pair_codes import pair_codes, user_codes
 from pluralism.data.report import DataReport
 from pluralism.data.validate import Fault
 from pluralism.errors import DataError, UsageError
 from pluralism.random import RNG
+
+if TYPE_CHECKING:
+    import datasets
 
 __all__ = ["Comparisons"]
 
@@ -41,7 +49,7 @@ class Comparisons:
         Probability mass on the left item, in [0, 1]: 1 left preferred, 0 right preferred, 0.5 a tie. Values
         between are graded judgements.
     weight : ndarray of shape (pairs,)
-        Finite, not negative: how many times the row counts.
+        Finite, not negative: how many times the row counts (1 if left out).
     group, groups : ndarray of int, shape (pairs,), and labels, optional
         A known group of each row's user (or -1), for reports by group; models never see it.
     time : ndarray of shape (pairs,), optional
@@ -53,8 +61,7 @@ class Comparisons:
     covariates : mapping of str to (left, right), each ndarray of shape (pairs,)
         Numbers that describe either side as it was shown in that row.
     origin : {"comparisons", "ratings", "rankings"}
-        How the rows came about. Several rows made of one rating or ballot are not independent, so models hold out
-        whole votes when they choose settings on such data.
+        How the rows came about. Rows made of one rating or ballot depend on each other: models hold out whole votes.
     faults : tuple of Fault
         What was wrong with the rows that were left out when the data were read with ``strict=False``.
 
@@ -119,7 +126,7 @@ class Comparisons:
             "left": code_vector(left, "left", n, n_items),
             "right": code_vector(right, "right", n, n_items),
             "outcome": finite_vector(outcome, "outcome", n),
-            "weight": finite_vector(np.ones(n) if weight is None else weight, "weight", n),
+            "weight": weight_vector(weight, n),
             "group": group_codes,
             "groups": group_labels,
             "time": None if time is None else time_vector(time, n),
@@ -136,7 +143,6 @@ class Comparisons:
         refuse_rows(columns["left"] == columns["right"], "An item is compared with itself", "Remove these rows.")
         mass = columns["outcome"]
         refuse_rows((mass < 0) | (mass > 1), "An outcome is outside [0, 1]", "1 means that left is preferred.")
-        refuse_rows(columns["weight"] < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
         self.__dict__.update(columns)
 
     @classmethod
@@ -180,12 +186,8 @@ class Comparisons:
         n = len(left)
         if len(right) != n:
             raise DataError(f"There are {n:,} left but {len(right):,} right items.", fix="Give one pair a row.")
-        items, first, second = _pair_codes(left, right, items)
-        if users is None:
-            given = ["all"] * n if user is None else user
-            user, users = encode_labels(string_column(given, "user"))
-        elif user is None:
-            raise UsageError("users= lists the labels, but user= is missing.", fix="Pass user= codes as well.")
+        items, first, second = pair_codes(left, right, items)
+        user, users = user_codes(user, users, n)
         return cls(
             items=items,
             users=users,
@@ -227,7 +229,7 @@ class Comparisons:
         columns : mapping of str to str, optional
             Names of the contract to names in the file, such as ``{"user": "annotator"}``.
         user : str, optional
-            The label of the one user who made all judgements, for files without a column `user`.
+            The one user who made all judgements, for files without a column `user`.
         texts : bool, optional
             Whether `left` and `right` hold texts (True) or ids of items without texts (False), where no items are
             given. Left out: ids if the columns are numbers or the file was written with ids, else texts.
@@ -237,16 +239,12 @@ class Comparisons:
         Raises
         ------
         DataError
-            Naming file, row and column of what is wrong, and how to mend it.
+            Naming file, row and column of what is wrong.
         """
         from pluralism.data.comparison_columns import comparisons_from_source
-        from pluralism.data.files_io import read_source
-        from pluralism.data.item_columns import resolve_items
 
-        known = resolve_items(items, features)
-        return comparisons_from_source(
-            read_source(path), items=known, columns=columns, user=user, texts=texts, strict=strict
-        )
+        source, known = read_source(path), resolve_items(items, features)
+        return comparisons_from_source(source, items=known, columns=columns, user=user, texts=texts, strict=strict)
 
     @classmethod
     def from_frame(
@@ -260,9 +258,7 @@ class Comparisons:
         texts: bool | None = None,
         strict: bool = True,
     ) -> Comparisons:
-        """Build comparisons from a frame: pandas, polars, pyarrow, a Hugging Face dataset, a dict of columns, ...
-
-        The columns and the other parameters are those of `read`.
+        """Build comparisons from a frame (pandas, polars, pyarrow, a dict of columns, ...); otherwise as `read`.
 
         Examples
         --------
@@ -271,13 +267,64 @@ class Comparisons:
         Comparisons(2 judgements by 2 users of 2 items, not embedded)
         """
         from pluralism.data.comparison_columns import comparisons_from_source
-        from pluralism.data.frames import frame_source
-        from pluralism.data.item_columns import resolve_items
 
-        known = resolve_items(items, features)
-        return comparisons_from_source(
-            frame_source(frame), items=known, columns=columns, user=user, texts=texts, strict=strict
-        )
+        source, known = frame_source(frame), resolve_items(items, features)
+        return comparisons_from_source(source, items=known, columns=columns, user=user, texts=texts, strict=strict)
+
+    @classmethod
+    def from_trl(
+        cls,
+        dataset: Any,
+        *,
+        columns: Mapping[str, str] | None = None,
+        user: str | None = None,
+        strict: bool = True,
+    ) -> Comparisons:
+        """Read preference data of TRL: chosen and rejected, with explicit or implicit prompts, texts or conversations.
+
+        Parameters
+        ----------
+        dataset : datasets.Dataset, frame, list of records, str or Path
+            A data set, a frame, or a file that holds one; `pluralism.data.trl` says how prompts are found.
+        columns, strict
+            As in `read`.
+        user : str, optional
+            The label of the one user who made all judgements. Left out, and without a column `user`, it is "all",
+            with a `DataWarning`.
+        """
+        from pluralism.data.trl import comparisons_from_trl
+
+        source = read_source(dataset) if isinstance(dataset, (str, Path)) else frame_source(dataset)
+        return comparisons_from_trl(source, columns=columns, user=user, strict=strict)
+
+    def to_trl(
+        self,
+        *,
+        prompt: Literal["explicit", "implicit"] = "explicit",
+        conversational: bool = False,
+        ties: Literal["error", "drop"] = "error",
+    ) -> datasets.Dataset:
+        """Preference data for TRL's trainers, as a Hugging Face data set.
+
+        Parameters
+        ----------
+        prompt : {"explicit", "implicit"}
+            Whether the prompt has a column of its own, or is the beginning of both responses.
+        conversational : bool
+            Whether to write lists of messages instead of texts.
+        ties : {"error", "drop"}
+            TRL knows no ties: stop, or leave them out with a `DataWarning` that counts them. Graded outcomes are
+            rounded, with the same warning.
+
+        Returns
+        -------
+        datasets.Dataset
+            Columns prompt (if explicit), chosen, rejected, user and, where there are such, weight, group, source,
+            time and margin (the strength).
+        """
+        from pluralism.data.trl import dataset_of, trl_table
+
+        return dataset_of(trl_table(self, prompt=prompt, conversational=conversational, ties=ties))
 
     def to_arrow(self, *, as_ids: bool | None = None) -> pa.Table:
         """Table in the layout that `read` takes.
@@ -285,9 +332,8 @@ class Comparisons:
         Parameters
         ----------
         as_ids : bool, optional
-            Whether `left` and `right` are ids rather than texts. Left out: texts where the items have them. Ids
-            keep equal texts apart and let texts of different prompts be compared, but leave the texts to
-            ``comparisons.items.write(path)``.
+            Whether `left` and `right` are ids; left out, they are texts where the items have them. Ids keep equal
+            texts apart and allow for different prompts, but leave the texts to ``comparisons.items.write(path)``.
         """
         from pluralism.data.comparison_columns import comparisons_table
 
@@ -295,25 +341,13 @@ class Comparisons:
 
     def write(self, path: str | Path, *, as_ids: bool | None = None) -> None:
         """Write the table of `to_arrow` to a file, in the format of its suffix, whole or not at all."""
-        from pluralism.data.files_io import write_table
-
         write_table(self.to_arrow(as_ids=as_ids), path)
 
     def __len__(self) -> int:
         return len(self.user)
 
     def __repr__(self) -> str:
-        ties = int((self.outcome == 0.5).sum())
-        parts = [
-            f"{_count(len(self), 'judgement')} by {_count(self.n_users, 'user')} of {_count(self.n_items, 'item')}",
-            *([f"{_count(ties, 'tie')}"] if ties else []),
-            *([f"weights adding up to {self.weight.sum():,.6g}"] if np.any(self.weight != 1) else []),
-            *([f"{_count(len(self.groups), 'known group')}"] if self.groups is not None else []),
-            *([f"covariates {', '.join(self.covariates)}"] if self.covariates else []),
-            *([f"made of {self.origin}"] if self.origin != "comparisons" else []),
-            "not embedded" if self.items.features is None else f"{self.dim} features ({self.items.feature_space})",
-        ]
-        return f"Comparisons({', '.join(parts)})"
+        return described(self)
 
     @property
     def n_users(self) -> int:
@@ -327,7 +361,7 @@ class Comparisons:
 
     @property
     def dim(self) -> int:
-        """Number of columns of the items' features; 0 without features."""
+        """Number of columns of the features; 0 without."""
         return self.items.dim
 
     def take(self, index: Column | slice) -> Comparisons:
@@ -343,16 +377,9 @@ class Comparisons:
 
     def compact(self) -> Comparisons:
         """The same rows without the users and items that have none."""
-        user_codes, user = np.unique(self.user, return_inverse=True)
-        item_codes, item = np.unique(np.concatenate([self.left, self.right]), return_inverse=True)
-        left, right = np.split(item.astype(np.int32), 2)
-        return self._replace(
-            users=self.users.take(user_codes),
-            user=frozen(user.astype(np.int32)),
-            items=self.items if len(item_codes) == self.n_items else self.items.take(item_codes),
-            left=frozen(left),
-            right=frozen(right),
-        )
+        from pluralism.data.merge import without_unused
+
+        return self._replace(**without_unused(self))
 
     def concat(self, *others: Comparisons) -> Comparisons:
         """Rows of several sets of comparisons, one after the other; users and items are matched by label and id."""
@@ -371,18 +398,9 @@ class Comparisons:
 
     def with_items(self, items: Items) -> Comparisons:
         """The same rows about other items, matched by id; `items` must hold every item that a row refers to."""
-        if items.ids.equals(self.items.ids):
-            return self._replace(items=items)
-        code = label_codes(self.items.ids, items.ids)
-        left, right = code[self.left], code[self.right]
-        lost = np.unique(np.concatenate([self.left[left < 0], self.right[right < 0]]))
-        if len(lost):
-            raise DataError(
-                f"{len(lost):,} items that are compared are not among the new items.",
-                where="item ids " + ", ".join(repr(self.items.ids[int(row)].as_py()) for row in lost[:5]),
-                fix="Pass items that hold every id of comparisons.compact().items.",
-            )
-        return self._replace(items=items, left=frozen(left), right=frozen(right))
+        from pluralism.data.merge import moved_to_items
+
+        return self._replace(**moved_to_items(self, items))
 
     def with_features(self, features: np.ndarray, space: str = "user") -> Comparisons:
         """Attach one row of features for each item; see `Items.with_features`."""
@@ -402,27 +420,9 @@ class Comparisons:
         """Left minus right of each named covariate.
 
         A name is looked up among the covariates of the rows, then among those of the items, which have "length"
-        built in (see `Items.covariate`).
-
-        Raises
-        ------
-        UsageError
-            If a name is unknown, naming those that are there.
+        built in (see `Items.covariate`). An unknown name is a `UsageError` that lists those that are there.
         """
-        columns = np.empty((len(self), len(names)))
-        for column, name in enumerate(names):
-            if name in self.covariates:
-                left, right = self.covariates[name]
-                columns[:, column] = left - right
-            elif name in self.items.covariate_names():
-                values = self.items.covariate(name)
-                columns[:, column] = values[self.left] - values[self.right]
-            else:
-                raise UsageError(
-                    f"There is no covariate {name!r}.",
-                    fix=f"Choose among {self.covariate_names()}, or add columns 'left.{name}' and 'right.{name}'.",
-                )
-        return columns
+        return covariate_differences(self, names)
 
     def equals(self, other: Comparisons) -> bool:
         """Whether all columns and items are the same, byte for byte."""
@@ -439,7 +439,7 @@ class Comparisons:
     def split(
         self, test: float = 0.2, by: Literal["pair", "row", "user", "prompt"] = "pair", rng: RNG = 0
     ) -> tuple[Comparisons, Comparisons]:
-        """Split into a training and a test part without leakage; see `pluralism.data.split.split_comparisons`."""
+        """Split into a training and a test part without leakage; see `pluralism.data.split`."""
         from pluralism.data.split import split_comparisons
 
         return split_comparisons(self, test=test, by=by, rng=rng)
@@ -448,36 +448,3 @@ class Comparisons:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__ | changes)
         return new
-
-
-def _pair_codes(left: Column, right: Column, items: Items | None) -> tuple[Items, np.ndarray, np.ndarray]:
-    first, second = np.asarray(left), np.asarray(right)
-    if len(first) == 0:
-        empty = np.zeros(0, dtype=np.int32)
-        return items or Items(pa.array([], pa.large_string())), empty, empty
-    if first.dtype.kind in "iu" and second.dtype.kind in "iu":
-        if items is None:
-            if min(first.min(), second.min()) < 0:
-                raise DataError("Item codes must not be negative.", fix="Count items from 0.")
-            n_items = int(max(first.max(), second.max())) + 1
-            if n_items > 10 * (len(first) + 1000):
-                raise DataError(
-                    f"Integers in arrays are codes from 0, but the largest is {n_items - 1:,}.",
-                    fix="Pass ids as strings, or read them with Comparisons.from_frame.",
-                )
-            items = Items(pa.array(np.arange(n_items)).cast(pa.large_string()))
-        return items, first, second
-    strings = pa.concat_arrays([string_column(left, "left"), string_column(right, "right")])
-    if items is None:
-        items = Items.from_texts(strings)
-        codes, _ = encode_labels(strings)
-    else:
-        codes = items.index(strings)
-        if codes.min() < 0:
-            unknown = strings[int(np.argmin(codes))].as_py()
-            raise DataError(f"There is no item with the id {unknown!r}.", fix="Pass items that hold every id.")
-    return items, codes[: len(first)], codes[len(first) :]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Joining and comparing sets of comparisons: users and items are matched by label and id."""
+"""Joining sets of comparisons and changing their items: users and items are matched by label and id."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pluralism.data.arrays import frozen
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.items import Items
 from pluralism.data.labels import encode_labels, label_codes
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["concat_comparisons", "merge_items", "same_comparisons"]
+__all__ = ["concat_comparisons", "merge_items", "moved_to_items", "same_comparisons", "without_unused"]
 
 
 def merge_items(parts: Sequence[Items]) -> Items:
@@ -106,6 +107,37 @@ def concat_comparisons(parts: Sequence[Comparisons]) -> Comparisons:
         origin=first.origin,
         faults=tuple(fault for part in parts for fault in part.faults),
     )
+
+
+def moved_to_items(comparisons: Comparisons, items: Items) -> dict[str, Any]:
+    """Changed columns of the same rows about other items; see `Comparisons.with_items`."""
+    if items.ids.equals(comparisons.items.ids):
+        return {"items": items}
+    code = label_codes(comparisons.items.ids, items.ids)
+    left, right = code[comparisons.left], code[comparisons.right]
+    lost = np.unique(np.concatenate([comparisons.left[left < 0], comparisons.right[right < 0]]))
+    if len(lost):
+        raise DataError(
+            f"{len(lost):,} items that are compared are not among the new items.",
+            where="item ids " + ", ".join(repr(comparisons.items.ids[int(row)].as_py()) for row in lost[:5]),
+            fix="Pass items that hold every id of comparisons.compact().items.",
+        )
+    return {"items": items, "left": frozen(left), "right": frozen(right)}
+
+
+def without_unused(comparisons: Comparisons) -> dict[str, Any]:
+    """Changed columns of the same rows without unused users and items; see `Comparisons.compact`."""
+    user_codes, user = np.unique(comparisons.user, return_inverse=True)
+    item_codes, item = np.unique(np.concatenate([comparisons.left, comparisons.right]), return_inverse=True)
+    left, right = np.split(item.astype(np.int32), 2)
+    items = comparisons.items
+    return {
+        "users": comparisons.users.take(user_codes),
+        "user": frozen(user.astype(np.int32)),
+        "items": items if len(item_codes) == len(items) else items.take(item_codes),
+        "left": frozen(left),
+        "right": frozen(right),
+    }
 
 
 def same_comparisons(a: Comparisons, b: Comparisons) -> bool:

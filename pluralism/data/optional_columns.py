@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int32
 
-from pluralism.data.arrays import code_vector, frozen
+from pluralism.data.arrays import code_vector, finite_vector, frozen, refuse_rows
 from pluralism.data.faults import FaultLog
 from pluralism.data.labels import clean_labels, encode_labels, string_column
 from pluralism.data.sources import raw_column
 from pluralism.errors import DataError
 
-__all__ = ["arrow_labels", "arrow_times", "label_pair", "strength_vector", "time_vector"]
+__all__ = ["arrow_labels", "arrow_times", "label_pair", "strength_vector", "time_vector", "weight_vector"]
 
 
 def label_pair(
@@ -63,6 +63,13 @@ def strength_vector(values: Any, n: int) -> Float64[np.ndarray, " rows"]:
             fix="Give the preferred item's lead as a number from 0 on; the outcome says which item leads.",
         )
     return frozen(strength)
+
+
+def weight_vector(values: Any, n: int) -> Float64[np.ndarray, " rows"]:
+    """Weights as read-only float64, finite and not negative; 1 where none are given."""
+    weight = finite_vector(np.ones(n) if values is None else values, "weight", n)
+    refuse_rows(weight < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
+    return weight
 
 
 def arrow_labels(codes: Int32[np.ndarray, " rows"], labels: pa.LargeStringArray | None) -> pa.LargeStringArray:

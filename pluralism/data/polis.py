@@ -23,14 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from pluralism.data.columns import plain_column, require_columns
 from pluralism.data.files_io import read_source
 from pluralism.data.item_columns import items_from_source
 from pluralism.data.items import Items
-from pluralism.data.labels import label_codes
+from pluralism.data.labels import clean_labels, label_codes
 from pluralism.data.rating_columns import ratings_from_source
 from pluralism.data.ratings import Ratings
 from pluralism.data.sources import Source
@@ -188,21 +187,16 @@ def _compare(ratings: Ratings, melted: Source, name: str) -> None:
 def _with_groups(ratings: Ratings, matrix: Source) -> Ratings:
     if "group-id" not in matrix:
         return ratings
-    participants = plain_column(matrix["participant"]).cast(pa.large_string()).combine_chunks()
-    row = label_codes(ratings.users, _whole(participants))
-    groups = _whole(plain_column(matrix["group-id"]).cast(pa.large_string()).combine_chunks())
+    log = matrix.log()
+    participants = clean_labels(matrix["participant"], log, "participant")
+    groups = clean_labels(matrix["group-id"], log, "group-id", nullable=True)
+    log.settle()
+    row = label_codes(ratings.users, participants)
     of_user = groups.take(pa.array(row, mask=row < 0))
-    filled = pc.if_else(pc.equal(pc.binary_length(of_user), 0), pa.scalar(None, pa.large_string()), of_user)
     columns = {name: getattr(ratings, name) for name in ("items", "users", "user", "item", "value", "time", "faults")}
-    return Ratings(**columns, scale=ratings.scale, group=filled.take(pa.array(ratings.user)))
+    return Ratings(**columns, scale=ratings.scale, group=of_user.take(pa.array(ratings.user)))
 
 
 def _rejected(comments: Source, items: Items) -> Bool[np.ndarray, " items"]:
     require_columns(comments, ("moderated",), "comments.csv says in the column moderated what was rejected.")
     return np.asarray(to_numbers(plain_column(comments["moderated"])) == -1)
-
-
-def _whole(array: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    if isinstance(array, pa.ChunkedArray):
-        return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.large_string())
-    return array

@@ -94,7 +94,8 @@ def write_preflib(rankings: Rankings, path: str | Path) -> None:
     Raises
     ------
     DataError
-        If the rankings do not fit the type, a weight is no whole number, or a name holds a line break or begins or ends with a space.
+        If the rankings do not fit the type, a weight is no whole number, or a name holds a line break or has spaces
+        around it.
     """
     place = Path(path)
     kind = place.suffix.lower().lstrip(".")

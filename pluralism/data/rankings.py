@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int32, Int64
 
-from pluralism.data.arrays import Column, as_indices, code_vector, finite_vector, frozen, refuse_rows
+from pluralism.data.arrays import Column, as_indices, code_vector, frozen, refuse_rows
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.items import Items
 from pluralism.data.labels import distinct_labels
-from pluralism.data.optional_columns import label_pair
+from pluralism.data.optional_columns import label_pair, weight_vector
 from pluralism.data.report import DataReport
 from pluralism.data.validate import Fault
 from pluralism.errors import DataError
@@ -112,14 +112,13 @@ class Rankings:
             "indptr": bounds,
             "item": code_vector(item, "item", n_entries, len(items)),
             "rank": code_vector(rank, "rank", n_entries, n_ranks),
-            "weight": finite_vector(np.ones(n) if weight is None else weight, "weight", n),
+            "weight": weight_vector(weight, n),
             "group": group_codes,
             "groups": group_labels,
             "levels": None if levels is None else tuple(map(str, levels)),
             "metadata": dict(metadata or {}),
             "faults": tuple(faults),
         }
-        refuse_rows(columns["weight"] < 0, "A weight is negative", "Use weight 0 for ballots that shall not count.")
         ballot = np.repeat(np.arange(n), np.diff(bounds))
         falls = (np.diff(columns["rank"]) < 0) & (np.diff(ballot) == 0)
         refuse_rows(_mark(ballot[1:][falls], n), "Ranks fall along a ballot", "List the entries best first.")

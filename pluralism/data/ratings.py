@@ -15,7 +15,7 @@ from pluralism.data.arrays import Column, as_indices, code_vector, finite_vector
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.items import Items
 from pluralism.data.labels import distinct_labels, encode_labels, string_column
-from pluralism.data.optional_columns import label_pair, time_vector
+from pluralism.data.optional_columns import label_pair, time_vector, weight_vector
 from pluralism.data.report import DataReport
 from pluralism.data.validate import Fault
 from pluralism.errors import DataError, UsageError
@@ -110,14 +110,13 @@ class Ratings:
                 np.zeros(n, np.int32) if attribute is None else attribute, "attribute", n, len(rated)
             ),
             "attributes": rated,
-            "weight": finite_vector(np.ones(n) if weight is None else weight, "weight", n),
+            "weight": weight_vector(weight, n),
             "group": group_codes,
             "groups": group_labels,
             "time": None if time is None else time_vector(time, n),
             "scale": scale_of(scale, rated.to_pylist()),
             "faults": tuple(faults),
         }
-        refuse_rows(columns["weight"] < 0, "A weight is negative", "Use weight 0 for rows that shall not count.")
         low, high = scale_bounds(columns["scale"], rated.to_pylist())
         outside = (columns["value"] < low[columns["attribute"]]) | (columns["value"] > high[columns["attribute"]])
         refuse_rows(outside, "A value is outside its scale", "Correct the values or the scale.")
@@ -183,11 +182,11 @@ class Ratings:
         )
 
     @classmethod
-    def from_polis(cls, directory: str | Path, *, rejected: bool = True) -> Ratings:
+    def from_polis(cls, directory: str | Path, *, rejected: bool = True, strict: bool = True) -> Ratings:
         """Read the export of a Polis conversation; see `pluralism.data.polis.read_polis`."""
         from pluralism.data.polis import read_polis
 
-        return read_polis(directory, rejected=rejected)
+        return read_polis(directory, rejected=rejected, strict=strict)
 
     def to_comparisons(
         self,
