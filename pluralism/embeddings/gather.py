@@ -1,84 +1,138 @@
-"""Copy rows out of a store and check each on its way: one pass over the memory, no Python per row."""
+"""Copy rows out of a store and check each on its way: one pass over the memory, no Python per row.
+
+The check of a row is a sum over its machine words w, modulo 2^64, of ``(w ^ w >> 32) * key``, with an odd key for each
+position; the digest of the row's text enters in the same way. The first factor is a bijection of w and the second is
+invertible, so a change confined to one word is always seen; other damage passes with a chance of about 2^-64. It
+guards against failing disks, not against people: who can write to the cache can write what they like.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
-from jaxtyping import Int64, Shaped, UInt64
+from jaxtyping import Float, Float32, Int64, UInt64
 
 __all__ = ["gather_rows", "row_checks"]
 
 _BLOCK = 16384
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(32)
+_HALF = np.uint64(32)
+_WORDS = {8: np.uint64, 4: np.uint32, 2: np.uint16}
 
 
 def gather_rows(
-    words: Shaped[np.ndarray, "stored words"],
+    vectors: Float[np.ndarray, "stored dim"],
+    digests: UInt64[np.ndarray, "stored 4"],
     rows: Int64[np.ndarray, " found"],
     slots: Int64[np.ndarray, " found"],
-    seeds: UInt64[np.ndarray, "stored 4"],
-    out: Shaped[np.ndarray, "texts words"],
+    out: Float[np.ndarray, "texts dim"],
 ) -> UInt64[np.ndarray, " found"]:
-    """Copy ``words[rows]`` to ``out[slots]`` and return the check of every copied row.
+    """Copy ``vectors[rows]`` to ``out[slots]`` and return the check of every copied row.
 
     Parameters
     ----------
-    words : unsigned integer array, (stored, words)
-        Rows of the store, seen as machine words.
+    vectors : float32 or float16 array, (stored, dim)
+        The store, C-contiguous.
+    digests : uint64 array, (stored, 4)
+        Of the text of each stored row: it enters the check, so that a vector beside another text's digest is seen.
     rows, slots : int64 arrays
         Where to read and where to write.
-    seeds : uint64 array, (stored, 4)
-        Digest of the text of each stored row: it enters the check, so that a vector beside another text's digest
-        does not pass.
-    out : unsigned integer array, (texts, words)
-        Where the rows go; of the dtype of `words`.
+    out : array, (texts, dim)
+        Where the rows go: of the dtype of `vectors`, or float32, C-contiguous.
     """
-    checks = np.empty(len(rows), np.uint64)
-    if len(rows) <= _BLOCK:
-        _gather(words, rows, slots, seeds, out, checks)
-        return checks
-    parts = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        for done in [pool.submit(_gather, words, rows[p], slots[p], seeds, out, checks[p]) for p in parts]:
-            done.result()
+    words = _as_words(vectors)
+    keys = _keys(words.shape[1] + digests.shape[1])
+    checks = _mix(digests[rows], keys[words.shape[1] :])
+
+    def copy(part: slice) -> None:
+        if out.dtype == vectors.dtype:
+            _gather(words, rows[part], slots[part], keys, _as_words(out), checks[part])
+        else:
+            bits = out.view(np.uint32)
+            _gather_half(words, vectors.view(np.uint16), rows[part], slots[part], keys, bits, out, checks[part])
+
+    _in_threads(copy, len(rows))
     return checks
 
 
 def row_checks(
-    words: Shaped[np.ndarray, "stored words"], seeds: UInt64[np.ndarray, "stored 4"]
+    vectors: Float[np.ndarray, "stored dim"], digests: UInt64[np.ndarray, "stored 4"]
 ) -> UInt64[np.ndarray, " stored"]:
     """Check of every row, as `gather_rows` computes it."""
-    rows = np.arange(len(words))
-    return gather_rows(words, rows, rows, seeds, np.empty_like(words))
+    rows = np.arange(len(vectors))
+    return gather_rows(vectors, digests, rows, rows, np.empty_like(vectors))
 
 
-@numba.njit(cache=True, nogil=True)
+def _in_threads(work: Callable[[slice], None], count: int) -> None:
+    parts = [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
+    if len(parts) < 2:
+        work(slice(0, count))
+        return
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        for done in [pool.submit(work, part) for part in parts]:
+            done.result()
+
+
+@functools.lru_cache(maxsize=64)
+def _keys(count: int) -> UInt64[np.ndarray, " count"]:
+    """Odd pseudo-random multipliers: the output of SplitMix64 (Steele et al., OOPSLA 2014)."""
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
+
+
+def _mix(words: UInt64[np.ndarray, "rows words"], keys: UInt64[np.ndarray, " words"]) -> UInt64[np.ndarray, " rows"]:
+    return ((words ^ (words >> _HALF)) * keys).sum(1, dtype=np.uint64)
+
+
+def _as_words(vectors: Float[np.ndarray, "rows dim"]) -> np.ndarray:
+    row_bytes = vectors.shape[1] * vectors.itemsize
+    return vectors.view(_WORDS[next(size for size in _WORDS if row_bytes % size == 0)])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _gather(
-    words: np.ndarray, rows: np.ndarray, slots: np.ndarray, seeds: np.ndarray, out: np.ndarray, checks: np.ndarray
+    words: np.ndarray, rows: np.ndarray, slots: np.ndarray, keys: np.ndarray, out: np.ndarray, checks: np.ndarray
 ) -> None:
-    width = words.shape[1]
     for i in range(len(rows)):
-        row, slot = rows[i], slots[i]
-        # Four chains that do not wait for each other. Each step is a bijection of the chain for a given word and of
-        # the word for a given chain, so a change confined to one word can never cancel.
-        a, b, c, d = seeds[row, 0], seeds[row, 1], seeds[row, 2], seeds[row, 3]
-        for j in range(0, width - 3, 4):
-            w0, w1, w2, w3 = words[row, j], words[row, j + 1], words[row, j + 2], words[row, j + 3]
-            out[slot, j], out[slot, j + 1], out[slot, j + 2], out[slot, j + 3] = w0, w1, w2, w3
-            a = (a ^ np.uint64(w0)) * _ODD
-            b = (b ^ np.uint64(w1)) * _ODD
-            c = (c ^ np.uint64(w2)) * _ODD
-            d = (d ^ np.uint64(w3)) * _ODD
-            a ^= a >> _SHIFT
-            b ^= b >> _SHIFT
-            c ^= c >> _SHIFT
-            d ^= d >> _SHIFT
-        for j in range(width - width % 4, width):
-            out[slot, j] = words[row, j]
-            a = (a ^ np.uint64(words[row, j])) * _ODD
-            a ^= a >> _SHIFT
-        checks[i] = (((a * _ODD) ^ b) * _ODD ^ c) * _ODD ^ d
+        source, target = words[rows[i]], out[slots[i]]
+        check = checks[i]
+        for j in range(len(source)):
+            word = source[j]
+            target[j] = word
+            wide = np.uint64(word)
+            check += (wide ^ (wide >> _HALF)) * keys[j]
+        checks[i] = check
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _gather_half(
+    words: np.ndarray,
+    halves: np.ndarray,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    keys: np.ndarray,
+    bits: np.ndarray,
+    out: Float32[np.ndarray, "texts dim"],
+    checks: np.ndarray,
+) -> None:
+    # A float16 moved into the fields of a float32 is too small by 2^(127 - 15), subnormal or not; the product is exact.
+    scale = np.float32(2.0**112)
+    for i in range(len(rows)):
+        source, half = words[rows[i]], halves[rows[i]]
+        raw, values = bits[slots[i]], out[slots[i]]
+        check = checks[i]
+        for j in range(len(source)):
+            wide = np.uint64(source[j])
+            check += (wide ^ (wide >> _HALF)) * keys[j]
+        checks[i] = check
+        for j in range(len(half)):
+            x = np.uint32(half[j])
+            raw[j] = ((x & np.uint32(0x7FFF)) << np.uint32(13)) | ((x >> np.uint32(15)) << np.uint32(31))
+        for j in range(len(values)):
+            values[j] *= scale

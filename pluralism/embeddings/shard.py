@@ -20,7 +20,6 @@ import mmap
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int32, Int64, UInt64
@@ -35,7 +34,6 @@ __all__ = ["SUFFIX", "Shard", "write_shard"]
 
 SUFFIX = ".shard"
 _VERSION = "1"
-_WORDS: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint64), 4: np.dtype(np.uint32), 2: np.dtype(np.uint16)}
 
 
 class Shard:
@@ -121,16 +119,10 @@ class Shard:
     def read(
         self, rows: Int64[np.ndarray, " found"], slots: Int64[np.ndarray, " found"], out: Float[np.ndarray, "texts dim"]
     ) -> bool:
-        """Copy the vectors of `rows` to ``out[slots]`` (float32); False if one of them is damaged."""
+        """Copy the vectors of `rows` to ``out[slots]`` (float32, or as stored); False if one is damaged."""
         from pluralism.embeddings.gather import gather_rows
 
-        words = _as_words(self.vectors)
-        if out.dtype == self.vectors.dtype:
-            checks = gather_rows(words, rows, slots, self.digests, _as_words(out))
-        else:
-            buffer = np.empty((len(rows), self.dim), self.vectors.dtype)
-            checks = gather_rows(words, rows, np.arange(len(rows)), self.digests, _as_words(buffer))
-            out[slots] = buffer
+        checks = gather_rows(self.vectors, self.digests, rows, slots, out)
         return bool((checks == self.checks[rows]).all())
 
 
@@ -159,7 +151,7 @@ def write_shard(
     arrays = {
         "digests": seeds,
         "heads": np.ascontiguousarray(seeds[:, 0]),
-        "checks": row_checks(_as_words(stored), seeds),
+        "checks": row_checks(stored, seeds),
         "lengths": np.minimum(lengths[kept], np.iinfo(np.int32).max).astype(np.int32),
         "vectors": stored,
     }
@@ -176,8 +168,3 @@ def _index_digest(space: str, arrays: dict[str, np.ndarray]) -> str:
         state.update(f"{array.dtype.str}{array.shape}".encode())
         state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return state.hexdigest()
-
-
-def _as_words(vectors: Float[np.ndarray, "rows dim"]) -> np.ndarray:
-    row_bytes = vectors.shape[1] * vectors.itemsize
-    return vectors.view(_WORDS[next(size for size in _WORDS if row_bytes % size == 0)])
