@@ -104,7 +104,7 @@ def ece_null_band(
     rows, n_bins, level = as_rows(p, np.zeros(len(p), np.uint8), weight), as_n_bins(n_bins), as_level(level)
     if n_draws < 1:
         raise UsageError(f"n_draws must be at least 1, not {n_draws!r}.", fix="Pass n_draws=1000.")
-    generator = as_generator(rng)
+    generator = as_generator(rng, "null band")
     edges = confidence_edges(n_bins)
     counts = bin_table(rows, edges)[0]
     confidence = np.maximum(p, 1 - p).astype(float, copy=False)

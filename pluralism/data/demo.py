@@ -84,8 +84,8 @@ class DemoGroup:
 
 _GROUPS = (
     DemoGroup("brief and businesslike", 0.40, (-1.1, -0.7, 1.1, 0.4)),
-    DemoGroup("patient and warm", 0.30, (0.6, 1.2, 0.8, 0.6)),
-    DemoGroup("neighbours first", 0.22, (-0.3, 0.5, 0.7, 1.3)),
+    DemoGroup("patient and warm", 0.30, (0.8, 1.2, 0.7, 0.3)),
+    DemoGroup("neighbours first", 0.22, (-0.4, 0.2, 0.7, 1.4)),
     DemoGroup("careful and private", 0.08, (0.6, 0.3, -1.3, -0.9)),
 )
 
@@ -224,7 +224,7 @@ def demo_new_raters(
 
 
 def _simulate(n_users: int, pairs_per_user: int, rng: RNG, label: str) -> Simulation[DemoTruth]:
-    items, generator = demo_items(), as_generator(rng)
+    items, generator = demo_items(), as_generator(rng, "demo")
     sides = np.column_stack([demo_axes()[axis] for axis in AXES]).astype(np.float64)
     n_pairs = 6 * len(_corpus())
     if not 1 <= pairs_per_user <= n_pairs:

@@ -63,7 +63,7 @@ def folds(
             f"Cannot make {n_folds} folds by {by}: there are only {len(size)} to share out.",
             fix="Use fewer folds, or fold by something there is more of, such as by='item' or by='pair'.",
         )
-    fold = _balanced(size, n_folds, as_generator(rng))[both]
+    fold = _balanced(size, n_folds, as_generator(rng, "folds"))[both]
     left_fold, right_fold = fold[: len(left)], fold[len(left) :]
     masks = []
     for f in range(n_folds):

@@ -18,7 +18,7 @@ def comparisons_from_rankings(rankings: Rankings, unlisted: str, most: int | Non
     """All pairs of each ballot; see `Rankings.to_comparisons`."""
     if unlisted not in ("ignore", "below"):
         raise UsageError(f"Unknown reading of unlisted items: {unlisted!r}.", fix="Use 'ignore' or 'below'.")
-    generator = as_generator(rng)
+    generator = as_generator(rng, "ranking pairs")
     ballot, first, second = pairs_within(np.diff(rankings.indptr), most, generator)
     better, worse = rankings.indptr[ballot] + first, rankings.indptr[ballot] + second
     winner, loser = rankings.item[better], rankings.item[worse]

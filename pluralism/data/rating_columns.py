@@ -132,7 +132,7 @@ def comparisons_from_ratings(
             "The ratings are about several attributes.",
             fix=f"Choose one: to_comparisons(attribute=...) with one of {ratings.attributes.to_pylist()}.",
         )
-    generator = as_generator(rng)
+    generator = as_generator(rng, "rating pairs")
     block = ratings.user.astype(np.int64)
     if within == "prompt":
         prompt = ratings.items.prompt_codes()[ratings.item].astype(np.int64)

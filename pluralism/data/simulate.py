@@ -195,7 +195,7 @@ def simulate_mixture(
     refuse_answers(scale, ties, position_bias, noise)
     if not 0 <= agreement <= 1:
         raise UsageError(f"agreement must be in [0, 1], not {agreement!r}.", fix="Pass agreement=0.5.")
-    generator = as_generator(rng)
+    generator = as_generator(rng, "simulate")
     features = draw_features(generator, n_items, dim, decay)
     groups, shares = draw_groups(generator, n_users, n_groups, group_weights)
 
@@ -290,7 +290,7 @@ def simulate_ideal_points(
     True
     """
     refuse_answers(scale, ties, position_bias, noise)
-    generator = as_generator(rng)
+    generator = as_generator(rng, "simulate")
     features = draw_features(generator, n_items, dim, decay)
     deviation = np.sqrt((np.arange(dim) + 1.0) ** -decay)
     prototypes = generator.standard_normal((n_prototypes, dim)) * deviation / np.linalg.norm(deviation)
@@ -351,7 +351,7 @@ def flip(comparisons: Comparisons, share: float, rng: RNG = 0) -> Comparisons:
     if not 0 <= share <= 1:
         raise UsageError(f"share must be in [0, 1], not {share!r}.", fix="Pass share=0.2.")
     n = len(comparisons)
-    turned = as_generator(rng).choice(n, size=round(share * n), replace=False)
+    turned = as_generator(rng, "flip").choice(n, size=round(share * n), replace=False)
     outcome = np.array(comparisons.outcome)
     outcome[turned] = 1 - outcome[turned]
     return replace(comparisons, outcome=outcome)

@@ -152,7 +152,7 @@ def _share_of_each(
     _check_share(share)
     n_units = int(unit.max(initial=-1)) + 1
     _check_units(n_units, by)
-    generator = as_generator(rng)
+    generator = as_generator(rng, "split")
     owner = np.empty(n_units, dtype=np.int64)
     owner[unit] = user
     order = np.lexsort((generator.random(n_units), owner))
@@ -179,7 +179,7 @@ def _whole_units(unit: Int[np.ndarray, " rows"], share: float, by: str, rng: RNG
     _check_share(share)
     present, code, size = np.unique(unit, return_inverse=True, return_counts=True)
     _check_units(len(present), by)
-    generator = as_generator(rng)
+    generator = as_generator(rng, "split")
     target = share * len(unit)
     order = generator.permutation(len(present))
     # A unit of twice the target or more leaves the test part further from the target than no unit at all.

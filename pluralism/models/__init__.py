@@ -5,7 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["BradleyTerry", "Membership", "MixtureBradleyTerry", "PreferenceModel", "load", "model_from_recipe", "recipes"]
+__all__ = [
+    "BradleyTerry",
+    "Membership",
+    "MixtureBradleyTerry",
+    "PreferenceModel",
+    "load",
+    "model_from_recipe",
+    "recipes",
+]
 
 _WHERE = {
     "BradleyTerry": "bradley_terry",

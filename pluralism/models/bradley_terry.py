@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-import numpy as np
-
 from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.fitting import Callback, Memory, check_settings, choose_terms, learn, run_fit
 from pluralism.models.linear import LinearPreferenceModel

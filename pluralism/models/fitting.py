@@ -56,6 +56,7 @@ class Memory:
             self.identity = f"{settings}/{prepared.digest()}"
 
     def piece(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The piece called `name`: from the checkpoint if it is there, else made and kept."""
         self.tell(name, 0, float("nan"))
         if self.checkpoint is None:
             return make()
@@ -68,10 +69,12 @@ class Memory:
         return arrays
 
     def state(self, name: str) -> dict[str, np.ndarray] | None:
+        """The optimiser's last kept state of a fit that was cut short."""
         found = None if self.checkpoint is None else self.checkpoint.get(f"{self.identity}/{name}/state")
         return None if found is None else found[0]
 
     def watcher(self, name: str) -> Callable[[int, float, Callable[[], dict[str, np.ndarray]]], None]:
+        """A function for the optimiser to call after each iteration: keeps its state now and then."""
         last = time.monotonic()
 
         def watch(iteration: int, value: float, snapshot: Callable[[], dict[str, np.ndarray]]) -> None:
@@ -84,6 +87,7 @@ class Memory:
         return watch
 
     def tell(self, name: str, iteration: int, value: float) -> None:
+        """Report progress to the callback, if there is one."""
         if self.callback is not None:
             self.callback(name, iteration, value)
 

@@ -15,9 +15,7 @@ from pluralism.files import decode_strings, encode_strings
 from pluralism.models.base import PreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import covariate_design
-from pluralism.models.selection import group_log_evidence
-from pluralism.solvers import FeatureMatrix, PairProblem
-from pluralism.solvers.objective import Parameters
+from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
@@ -182,7 +180,8 @@ class LinearPreferenceModel(PreferenceModel):
         """
         self._check_fitted()
         problem = self._new_problem(comparisons)
-        evidence = group_log_evidence(problem, self.reward(comparisons.items), self._parameters())
+        effects = (self.covariate_effects_ * self.covariate_scale_).T
+        evidence = group_log_likelihood(problem, self.reward(comparisons.items), effects, tie=self.tie_)
         with np.errstate(divide="ignore"):
             posterior = softmax(evidence + np.log(self.group_weights_), axis=1)
         n = np.bincount(comparisons.user, comparisons.weight > 0, problem.n_users).astype(np.int64)
@@ -199,17 +198,6 @@ class LinearPreferenceModel(PreferenceModel):
             return np.ones((1, 2))
         tail = (1.0 - level) / 2.0
         return np.stack([beta.ppf(tail, counts, rest), beta.ppf(1.0 - tail, counts, rest)], axis=1)
-
-    def _parameters(self) -> Parameters:
-        """Fitted parameters as the solvers take them, covariates in scaled units."""
-        return Parameters(
-            np.zeros((0, self.n_groups_)) if self.coef_ is None else self.coef_.T,
-            None,
-            (self.covariate_effects_ * self.covariate_scale_).T,
-            np.log(np.maximum(self.group_weights_, 1e-300)),
-            self.tie_,
-            None,
-        )
 
     def _design(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs covariates"]:
         _, design = covariate_design(

@@ -41,6 +41,7 @@ class Membership:
 
     @property
     def n_groups(self) -> int:
+        """Number of groups."""
         return self.posterior.shape[1]
 
     @cached_property

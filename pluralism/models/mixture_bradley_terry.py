@@ -17,7 +17,7 @@ from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import Prepared, prepare
 from pluralism.models.selection import GroupChoice, held_out_user_likelihood
 from pluralism.random import RNG, as_seed
-from pluralism.solvers import MixtureFit, Terms
+from pluralism.solvers import MixtureFit, Terms, suitable_threads
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -132,15 +132,16 @@ class MixtureBradleyTerry(LinearPreferenceModel):
             refuse_separable(prepared)
         seed = as_seed(self.rng)
         memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        pooled = choose_terms(self, prepared, self._terms(1), 1, memory, seed)
-        self._learn_control(prepared, pooled, memory, seed)
-        selection = None
-        if self.n_groups == "auto":
-            plan, fit, selection = self._choose_groups(prepared, pooled, memory, seed)
-        else:
-            plan = self._plan(prepared, int(self.n_groups), pooled, memory, seed)
-            fit = self._run(prepared, plan, int(self.n_groups), memory, seed)
-        learn(self, prepared, plan, fit)
+        with suitable_threads(prepared.problem):
+            pooled = choose_terms(self, prepared, self._terms(1), 1, memory, seed)
+            self._learn_control(prepared, pooled, memory, seed)
+            selection = None
+            if self.n_groups == "auto":
+                plan, fit, selection = self._choose_groups(prepared, pooled, memory, seed)
+            else:
+                plan = self._plan(prepared, int(self.n_groups), pooled, memory, seed)
+                fit = self._run(prepared, plan, int(self.n_groups), memory, seed)
+            learn(self, prepared, plan, fit)
         self.n_repairs_ = fit.n_repairs
         if selection is not None:
             self.selection_ = [row.to_dict() for row in selection]

@@ -16,9 +16,9 @@ from scipy.special import logsumexp
 
 from pluralism.models.preparation import Prepared
 from pluralism.solvers import MixtureFit, MixtureObjective, PairProblem, Terms, fit_mixture, group_log_likelihood
-from pluralism.solvers.objective import Parameters, pair_gram
+from pluralism.solvers.objective import pair_gram
 
-__all__ = ["GroupChoice", "RidgeChoice", "choose_ridge", "group_log_evidence", "held_out_user_likelihood"]
+__all__ = ["GroupChoice", "RidgeChoice", "choose_ridge", "held_out_user_likelihood"]
 
 Memo = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
 Masks = list[tuple[Bool[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"]]]
@@ -58,29 +58,8 @@ class GroupChoice:
     chosen: bool = False
 
     def to_dict(self) -> dict[str, object]:
+        """The row as plain values."""
         return asdict(self)
-
-
-def group_log_evidence(
-    problem: PairProblem, scores: Float[np.ndarray, "items groups"], parameters: Parameters
-) -> Float[np.ndarray, "users groups"]:
-    """Per user and group, the log-likelihood of the user's rows."""
-    n_groups = scores.shape[1]
-    offset = problem.design @ parameters.covariate_effects if problem.design.shape[1] else np.zeros((1, 1))
-    out = np.empty((problem.n_users, n_groups))
-    group_log_likelihood(
-        problem.chunks,
-        problem.user_start,
-        problem.left,
-        problem.right,
-        problem.outcome,
-        problem.weight,
-        offset,
-        np.ascontiguousarray(scores),
-        float(parameters.tie),
-        out,
-    )
-    return out
 
 
 def choose_ridge(
@@ -192,8 +171,12 @@ def held_out_user_likelihood(
                 tol=SELECTION_TOL,
             )
             scores = MixtureObjective(problem, n_groups, terms.but(temperature_sd=None)).scores(fit.parameters)
-            placed = group_log_evidence(prepared.subset(held & support), scores, fit.parameters)
-            scored = group_log_evidence(prepared.subset(held & ~support), scores, fit.parameters)
+            placed = group_log_likelihood(
+                prepared.subset(held & support), scores, fit.parameters.covariate_effects, tie=fit.parameters.tie
+            )
+            scored = group_log_likelihood(
+                prepared.subset(held & ~support), scores, fit.parameters.covariate_effects, tie=fit.parameters.tie
+            )
             prior = fit.parameters.log_weights + placed
             value = logsumexp(prior + scored, axis=1) - logsumexp(prior, axis=1)
             return {"value": value}

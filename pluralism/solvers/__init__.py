@@ -12,6 +12,7 @@ from pluralism.solvers.lbfgs import Minimum, minimise
 from pluralism.solvers.mixture import MixtureFit, fit_hard_mixture, fit_mixture
 from pluralism.solvers.objective import MixtureObjective, Terms
 from pluralism.solvers.pairs import PairProblem, group_log_likelihood, pair_pass
+from pluralism.solvers.threads import suitable_threads
 
 __all__ = [
     "FeatureMatrix",
@@ -29,4 +30,5 @@ __all__ = [
     "laplace_posterior",
     "minimise",
     "pair_pass",
+    "suitable_threads",
 ]

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from pluralism.solvers.features import FeatureMatrix
-from pluralism.solvers.laplace import MAX_COEFFICIENTS, curvature, penalised_hessian
+from pluralism.solvers.laplace import curvature, penalised_hessian
 from pluralism.solvers.mixture import fit_mixture
 from pluralism.solvers.objective import MixtureObjective, Terms
 from pluralism.solvers.pairs import PairProblem
@@ -24,6 +24,7 @@ from pluralism.solvers.pairs import PairProblem
 __all__ = ["ItemVariance", "item_variance_by_evidence", "log_evidence"]
 
 GRID = np.logspace(-1.5, 3.0, 10)
+ENOUGH_COEFFICIENTS = 1536
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class ItemVariance:
 def item_variance_by_evidence(problem: PairProblem, terms: Terms, *, rng: np.random.Generator) -> ItemVariance:
     """Choose `item_precision` for a pooled model with the other `terms` given.
 
-    Where items and dimensions together exceed the size of an exact Hessian, whole components of the comparison graph
-    are drawn at random until it is reached (or, if one component is too large, its most compared items).
+    A variance needs no more than some hundred items: beyond that, whole components of the comparison graph are drawn
+    at random (or, where one component is too large, its most compared items).
     """
     problem = _within_size(problem, rng)
     pooled = terms.but(shared=None, temperature_sd=None)
@@ -82,7 +83,7 @@ def log_evidence(
 
 def _within_size(problem: PairProblem, rng: np.random.Generator) -> PairProblem:
     dim = 0 if problem.features is None else problem.features.dim
-    limit = MAX_COEFFICIENTS - dim - problem.design.shape[1]
+    limit = max(ENOUGH_COEFFICIENTS - dim, ENOUGH_COEFFICIENTS // 4) - problem.design.shape[1]
     if problem.n_items <= limit:
         return problem
     ones = np.ones(len(problem.left))

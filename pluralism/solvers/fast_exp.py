@@ -21,8 +21,8 @@ LOWEST = -708.0
 
 
 @intrinsic
-def _bits_as_float(typingctx, bits):  # noqa: ANN001, ANN202, ARG001 - numba's intrinsic signature
-    def codegen(context, builder, sig, args):  # noqa: ANN001, ANN202, ARG001
+def _bits_as_float(typingctx, bits):
+    def codegen(context, builder, sig, args):
         return builder.bitcast(args[0], ir.DoubleType())
 
     return signature(types.float64, types.int64), codegen

@@ -30,7 +30,7 @@ class FeatureMatrix:
         self.n_items, self.dim = array.shape
         self.compute_dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
 
-    def _blocks(self):  # noqa: ANN202 - an iterator of (slice, block)
+    def _blocks(self):
         if self.array.dtype != np.float16:
             yield slice(0, self.n_items), self.array
             return
@@ -92,7 +92,7 @@ class FeatureMatrix:
         return out
 
 
-def _as_torch_half(part: np.ndarray):  # noqa: ANN202 - a torch tensor; torch is imported only for half precision
+def _as_torch_half(part: np.ndarray):
     import warnings
 
     import torch

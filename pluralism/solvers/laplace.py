@@ -50,7 +50,7 @@ def laplace_posterior(
         return None
     covariances, corrected = [], []
     for k in range(scores.shape[1]):
-        z, residual, second = curvature(problem, parameters, scores, k)
+        _, residual, second = curvature(problem, parameters, scores, k)
         weight = responsibility[problem.user, k]
         # with shared heads the private precision is what holds a group to the others; alone it would be too tight
         hessian = penalised_hessian(problem, second * weight, terms)

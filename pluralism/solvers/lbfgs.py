@@ -100,7 +100,6 @@ def minimise(
         }
 
     converged = False
-    decrement = 0.5 * float(gradient @ precondition(gradient))
     while iteration < max_iter:
         direction = -_two_loop(gradient, steps, changes, precondition)
         slope = float(gradient @ direction)
@@ -108,7 +107,7 @@ def minimise(
             steps, changes = [], []
             direction = -precondition(gradient)
             slope = float(gradient @ direction)
-        if decrement <= tol and -0.5 * slope <= tol:
+        if -0.5 * slope <= tol and 0.5 * float(gradient @ precondition(gradient)) <= tol:
             converged = True
             break
         accepted = _backtrack(objective, x, value, direction, slope)
@@ -116,7 +115,8 @@ def minimise(
             if steps:
                 steps, changes = [], []
                 continue
-            converged = decrement <= 100 * tol
+            # no decrease can be told from rounding any more
+            converged = 0.5 * float(gradient @ precondition(gradient)) <= 100 * tol
             break
         step, new_value, new_gradient = accepted
         change = new_gradient - gradient
@@ -127,11 +127,11 @@ def minimise(
             del steps[:-MEMORY], changes[:-MEMORY]
         x = x + step
         value, gradient = new_value, new_gradient
-        decrement = 0.5 * float(gradient @ precondition(gradient))
         iteration += 1
         path.append(value)
         if on_iteration is not None:
             on_iteration(iteration, value, snapshot)
+    decrement = 0.5 * float(gradient @ precondition(gradient))
     return Minimum(x, value, gradient, decrement, path, iteration, converged)
 
 

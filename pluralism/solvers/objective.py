@@ -8,11 +8,11 @@ responsibilities, and a quasi-Newton step on it is EM accelerated (Jamshidian & 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import log_softmax
 
 from pluralism.solvers.pairs import PairProblem, PassResult, pair_pass
 
@@ -52,7 +52,8 @@ class Terms:
     temperature_sd: float | None = None
     concentration: float = 2.0
 
-    def but(self, **changes: object) -> Terms:
+    def but(self, **changes: Any) -> Terms:
+        """A copy with some fields changed."""
         return replace(self, **changes)
 
 
@@ -121,9 +122,11 @@ class MixtureObjective:
         return x
 
     def block(self, x: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, "rows columns"]:
+        """The coefficients within x, as a view: features, items, covariates by columns."""
         return x[: self.block_size].reshape(self.n_rows, self.n_columns)
 
     def unpack(self, x: Float[np.ndarray, " parameters"]) -> Parameters:
+        """The parameters at x."""
         effective = self.block(x) @ self.mixing
         heads, effects, covariates = np.split(effective, [self.dim, self.dim + self.n_effects])
         logits = x[self.block_size : self.block_size + self.n_logits]
@@ -164,6 +167,7 @@ class MixtureObjective:
         return result
 
     def __call__(self, x: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
+        """Value and gradient at x."""
         result = self.sweep(x)
         block = self.block(x)
         value = -float(result.log_likelihood.sum()) + 0.5 * float(np.sum(self.precision * block * block))
@@ -196,6 +200,12 @@ class MixtureObjective:
     def log_likelihood(self, x: Float[np.ndarray, " parameters"]) -> float:
         """The unpenalised log-likelihood at x, in nats."""
         return float(self.sweep(x).log_likelihood.sum())
+
+
+def log_softmax(logits: Float[np.ndarray, " groups"]) -> Float[np.ndarray, " groups"]:
+    """Logarithm of the softmax of one short vector, without the start-up cost of the general function."""
+    shifted = logits - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
 
 
 class BlockPreconditioner:
@@ -245,6 +255,7 @@ class BlockPreconditioner:
         self.rest = np.concatenate(rest) if rest else np.zeros(0)
 
     def __call__(self, gradient: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
+        """Approximate inverse Hessian times a gradient."""
         objective = self.objective
         out = np.empty_like(gradient)
         block, solved = objective.block(gradient), np.empty((objective.n_rows, objective.n_columns))

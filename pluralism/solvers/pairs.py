@@ -95,10 +95,12 @@ class PairProblem:
 
     @property
     def n_users(self) -> int:
+        """Number of users."""
         return len(self.user_start) - 1
 
     @cached_property
     def total_weight(self) -> float:
+        """Sum of the weights."""
         return float(self.weight.sum())
 
     @cached_property
@@ -112,6 +114,7 @@ class PairProblem:
 
     @cached_property
     def user(self) -> Int[np.ndarray, " pairs"]:
+        """User of each row."""
         return np.repeat(np.arange(self.n_users), np.diff(self.user_start))
 
     @cached_property
@@ -134,6 +137,35 @@ class PassResult:
     effects_gradient: Float[np.ndarray, "covariates groups"]
     tie_gradient: float
     scale_gradient: Float[np.ndarray, " users"]
+
+
+def group_log_likelihood(
+    problem: PairProblem,
+    scores: Float[np.ndarray, "items groups"],
+    effects: Float[np.ndarray, "covariates groups"],
+    *,
+    tie: float = 0.0,
+) -> Float[np.ndarray, "users groups"]:
+    """Per user and group, the log-likelihood of the user's rows, at the average temperature."""
+    offset = problem.design @ effects if problem.design.shape[1] else np.zeros((1, 1))
+    out = np.empty((problem.n_users, scores.shape[1]))
+    arguments = (
+        problem.chunks,
+        problem.user_start,
+        problem.left,
+        problem.right,
+        problem.outcome,
+        problem.weight,
+        offset,
+        np.ascontiguousarray(scores, dtype=np.float64),
+        float(tie),
+        out,
+    )
+    if len(problem.chunks) == 2:
+        _evidence_chunk(0, *arguments)
+    else:
+        _evidence_parallel(*arguments)
+    return out
 
 
 def pair_pass(
@@ -164,7 +196,7 @@ def pair_pass(
     effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
     tie_gradient = np.zeros(n_chunks)
     scale_gradient = np.zeros(problem.n_users)
-    _sweep(
+    arguments = (
         problem.chunks,
         problem.user_start,
         problem.left,
@@ -185,6 +217,11 @@ def pair_pass(
         tie_gradient,
         scale_gradient,
     )
+    # starting threads costs more than a small sweep
+    if n_chunks == 1:
+        _sweep_chunk(0, *arguments)
+    else:
+        _sweep_parallel(*arguments)
     return PassResult(
         log_likelihood,
         posterior,
@@ -196,7 +233,55 @@ def pair_pass(
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _sweep(
+def _sweep_parallel(
+    chunks,
+    start,
+    left,
+    right,
+    outcome,
+    weight,
+    design,
+    scores,
+    effects,
+    log_weights,
+    tie,
+    scale,
+    fixed,
+    posterior,
+    log_likelihood,
+    scores_gradient,
+    effects_gradient,
+    tie_gradient,
+    scale_gradient,
+):
+    for c in prange(len(chunks) - 1):
+        _sweep_chunk(
+            c,
+            chunks,
+            start,
+            left,
+            right,
+            outcome,
+            weight,
+            design,
+            scores,
+            effects,
+            log_weights,
+            tie,
+            scale,
+            fixed,
+            posterior,
+            log_likelihood,
+            scores_gradient,
+            effects_gradient,
+            tie_gradient,
+            scale_gradient,
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def _sweep_chunk(
+    c,
     chunks,
     start,
     left,
@@ -220,79 +305,78 @@ def _sweep(
     n_groups = scores.shape[1]
     n_covariates = design.shape[1]
     log_tie = np.log(tie) if tie > 0 else 0.0
-    for c in prange(len(chunks) - 1):
-        size = _largest_tile(start, chunks[c], chunks[c + 1]) * n_groups
-        z = np.empty(size)
-        total = np.empty(size)
-        lead = np.empty(size)
-        tied = np.empty(size if tie > 0 else 0)
-        log_p = np.empty(n_groups)
-        product = np.empty(n_groups)
-        share = np.empty(n_groups)
-        tile_start = chunks[c]
-        while tile_start < chunks[c + 1]:
-            tile_end = _tile_end(start, tile_start, chunks[c + 1])
-            origin = start[tile_start]
-            for u in range(tile_start, tile_end):
-                for row in range(start[u], start[u + 1]):
-                    a, b, at = left[row], right[row], (row - origin) * n_groups
-                    for k in range(n_groups):
-                        value = scores[a, k] - scores[b, k]
-                        for j in range(n_covariates):
-                            value += design[row, j] * effects[j, k]
-                        z[at + k] = value * scale[u]
-            _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
-            for u in range(tile_start, tile_end):
+    size = _largest_tile(start, chunks[c], chunks[c + 1]) * n_groups
+    z = np.empty(size)
+    total = np.empty(size)
+    lead = np.empty(size)
+    tied = np.empty(size if tie > 0 else 0)
+    log_p = np.empty(n_groups)
+    product = np.empty(n_groups)
+    share = np.empty(n_groups)
+    tile_start = chunks[c]
+    while tile_start < chunks[c + 1]:
+        tile_end = _tile_end(start, tile_start, chunks[c + 1])
+        origin = start[tile_start]
+        for u in range(tile_start, tile_end):
+            for row in range(start[u], start[u + 1]):
+                a, b, at = left[row], right[row], (row - origin) * n_groups
                 for k in range(n_groups):
-                    log_p[k] = 0.0
-                    product[k] = 1.0
-                for row in range(start[u], start[u + 1]):
-                    at, w, half = (row - origin) * n_groups, weight[row], outcome[row] - 0.5
-                    constant = log_tie if half == 0.0 else 0.0
-                    for k in range(n_groups):
-                        linear = half * z[at + k] - 0.5 * abs(z[at + k]) + constant
-                        if w == 1.0:
-                            # the logarithm of a product costs one log for many rows instead of one each
-                            log_p[k] += linear
-                            product[k] *= total[at + k]
-                            if product[k] > 1e280:
-                                log_p[k] -= np.log(product[k])
-                                product[k] = 1.0
-                        else:
-                            log_p[k] += w * (linear - np.log(total[at + k]))
-                top = -np.inf
+                    value = scores[a, k] - scores[b, k]
+                    for j in range(n_covariates):
+                        value += design[row, j] * effects[j, k]
+                    z[at + k] = value * scale[u]
+        _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
+        for u in range(tile_start, tile_end):
+            for k in range(n_groups):
+                log_p[k] = 0.0
+                product[k] = 1.0
+            for row in range(start[u], start[u + 1]):
+                at, w, half = (row - origin) * n_groups, weight[row], outcome[row] - 0.5
+                constant = log_tie if half == 0.0 else 0.0
                 for k in range(n_groups):
-                    log_p[k] -= np.log(product[k])
-                    top = max(top, log_p[k] + log_weights[k])
-                if fixed:
-                    for k in range(n_groups):
-                        log_likelihood[u] += posterior[u, k] * log_p[k]
-                else:
-                    mass = 0.0
-                    for k in range(n_groups):
-                        posterior[u, k] = np.exp(log_p[k] + log_weights[k] - top)
-                        mass += posterior[u, k]
-                    for k in range(n_groups):
-                        posterior[u, k] /= mass
-                    log_likelihood[u] = top + np.log(mass)
+                    linear = half * z[at + k] - 0.5 * abs(z[at + k]) + constant
+                    if w == 1.0:
+                        # the logarithm of a product costs one log for many rows instead of one each
+                        log_p[k] += linear
+                        product[k] *= total[at + k]
+                        if product[k] > 1e280:
+                            log_p[k] -= np.log(product[k])
+                            product[k] = 1.0
+                    else:
+                        log_p[k] += w * (linear - np.log(total[at + k]))
+            top = -np.inf
+            for k in range(n_groups):
+                log_p[k] -= np.log(product[k])
+                top = max(top, log_p[k] + log_weights[k])
+            if fixed:
                 for k in range(n_groups):
-                    share[k] = posterior[u, k]
-                slope = 0.0
-                for row in range(start[u], start[u + 1]):
-                    a, b, at = left[row], right[row], (row - origin) * n_groups
-                    w, half = weight[row], outcome[row] - 0.5
-                    for k in range(n_groups):
-                        r = share[k] * w * (half - lead[at + k])
-                        slope += r * z[at + k]
-                        r *= scale[u]
-                        scores_gradient[c, a, k] += r
-                        scores_gradient[c, b, k] -= r
-                        for j in range(n_covariates):
-                            effects_gradient[c, j, k] += r * design[row, j]
-                        if tie > 0:
-                            tie_gradient[c] += share[k] * w * ((1.0 if half == 0.0 else 0.0) - tied[at + k])
-                scale_gradient[u] = slope
-            tile_start = tile_end
+                    log_likelihood[u] += posterior[u, k] * log_p[k]
+            else:
+                mass = 0.0
+                for k in range(n_groups):
+                    posterior[u, k] = np.exp(log_p[k] + log_weights[k] - top)
+                    mass += posterior[u, k]
+                for k in range(n_groups):
+                    posterior[u, k] /= mass
+                log_likelihood[u] = top + np.log(mass)
+            for k in range(n_groups):
+                share[k] = posterior[u, k]
+            slope = 0.0
+            for row in range(start[u], start[u + 1]):
+                a, b, at = left[row], right[row], (row - origin) * n_groups
+                w, half = weight[row], outcome[row] - 0.5
+                for k in range(n_groups):
+                    r = share[k] * w * (half - lead[at + k])
+                    slope += r * z[at + k]
+                    r *= scale[u]
+                    scores_gradient[c, a, k] += r
+                    scores_gradient[c, b, k] -= r
+                    for j in range(n_covariates):
+                        effects_gradient[c, j, k] += r * design[row, j]
+                    if tie > 0:
+                        tie_gradient[c] += share[k] * w * ((1.0 if half == 0.0 else 0.0) - tied[at + k])
+            scale_gradient[u] = slope
+        tile_start = tile_end
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
@@ -331,49 +415,50 @@ def _largest_tile(start, first, last):
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def group_log_likelihood(chunks, start, left, right, outcome, weight, offset, scores, tie, out):
-    """Per user and group, the log-likelihood of the user's rows: `out[u, k] = sum_i w_i log p_k(row i)`.
+def _evidence_parallel(chunks, start, left, right, outcome, weight, offset, scores, tie, out):
+    for c in prange(len(chunks) - 1):
+        _evidence_chunk(c, chunks, start, left, right, outcome, weight, offset, scores, tie, out)
 
-    `offset` (pairs, groups or one column of zeros) adds to the score difference: covariate terms.
-    """
+
+@njit(cache=True, error_model="numpy")
+def _evidence_chunk(c, chunks, start, left, right, outcome, weight, offset, scores, tie, out):
     n_groups = scores.shape[1]
     wide = offset.shape[1] == n_groups and offset.shape[0] == len(left)
     log_tie = np.log(tie) if tie > 0 else 0.0
-    for c in prange(len(chunks) - 1):
-        size = _largest_tile(start, chunks[c], chunks[c + 1]) * n_groups
-        z = np.empty(size)
-        total = np.empty(size)
-        lead = np.empty(size)
-        tied = np.empty(size if tie > 0 else 0)
-        product = np.empty(n_groups)
-        tile_start = chunks[c]
-        while tile_start < chunks[c + 1]:
-            tile_end = _tile_end(start, tile_start, chunks[c + 1])
-            origin = start[tile_start]
-            for row in range(origin, start[tile_end]):
-                a, b, at = left[row], right[row], (row - origin) * n_groups
+    size = _largest_tile(start, chunks[c], chunks[c + 1]) * n_groups
+    z = np.empty(size)
+    total = np.empty(size)
+    lead = np.empty(size)
+    tied = np.empty(size if tie > 0 else 0)
+    product = np.empty(n_groups)
+    tile_start = chunks[c]
+    while tile_start < chunks[c + 1]:
+        tile_end = _tile_end(start, tile_start, chunks[c + 1])
+        origin = start[tile_start]
+        for row in range(origin, start[tile_end]):
+            a, b, at = left[row], right[row], (row - origin) * n_groups
+            for k in range(n_groups):
+                z[at + k] = scores[a, k] - scores[b, k]
+                if wide:
+                    z[at + k] += offset[row, k]
+        _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
+        for u in range(tile_start, tile_end):
+            for k in range(n_groups):
+                out[u, k] = 0.0
+                product[k] = 1.0
+            for row in range(start[u], start[u + 1]):
+                at, w, half = (row - origin) * n_groups, weight[row], outcome[row] - 0.5
+                constant = log_tie if half == 0.0 else 0.0
                 for k in range(n_groups):
-                    z[at + k] = scores[a, k] - scores[b, k]
-                    if wide:
-                        z[at + k] += offset[row, k]
-            _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
-            for u in range(tile_start, tile_end):
-                for k in range(n_groups):
-                    out[u, k] = 0.0
-                    product[k] = 1.0
-                for row in range(start[u], start[u + 1]):
-                    at, w, half = (row - origin) * n_groups, weight[row], outcome[row] - 0.5
-                    constant = log_tie if half == 0.0 else 0.0
-                    for k in range(n_groups):
-                        linear = half * z[at + k] - 0.5 * abs(z[at + k]) + constant
-                        if w == 1.0:
-                            out[u, k] += linear
-                            product[k] *= total[at + k]
-                            if product[k] > 1e280:
-                                out[u, k] -= np.log(product[k])
-                                product[k] = 1.0
-                        else:
-                            out[u, k] += w * (linear - np.log(total[at + k]))
-                for k in range(n_groups):
-                    out[u, k] -= np.log(product[k])
-            tile_start = tile_end
+                    linear = half * z[at + k] - 0.5 * abs(z[at + k]) + constant
+                    if w == 1.0:
+                        out[u, k] += linear
+                        product[k] *= total[at + k]
+                        if product[k] > 1e280:
+                            out[u, k] -= np.log(product[k])
+                            product[k] = 1.0
+                    else:
+                        out[u, k] += w * (linear - np.log(total[at + k]))
+            for k in range(n_groups):
+                out[u, k] -= np.log(product[k])
+        tile_start = tile_end
