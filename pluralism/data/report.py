@@ -210,7 +210,7 @@ def _lines(check: Check, width: int) -> list[str]:
     ) or [head.rstrip()]
     if check.status not in ("warning", "error"):
         return lines
-    lines.extend(" " * len(head) + "· " + _sample_line(sample) for sample in check.samples[:3])
+    lines.extend(_cut(" " * len(head) + "· " + _sample_line(sample), WIDTH) for sample in check.samples[:3])
     if check.fix:
         indent = " " * len(head)
         lines.extend(
@@ -239,6 +239,10 @@ def _place(check: Check) -> str:
 
 def _short(value: Any, length: int = 40) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
+    return _cut(text, length)
+
+
+def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
