@@ -196,7 +196,7 @@ def demo_comparisons(n_users: int = 240, pairs_per_user: int = 30, rng: RNG = 0)
     Examples
     --------
     >>> demo_comparisons(n_users=25, pairs_per_user=8).comparisons
-    Comparisons(200 judgements by 25 users of 240 items, 6 ties, 4 known groups, not embedded)
+    Comparisons(200 judgements by 25 users of 240 items, 9 ties, 4 known groups, not embedded)
     """
     return _simulate(n_users, pairs_per_user, rng, "rater")
 
