@@ -197,7 +197,10 @@ def _one_writer(place: Path) -> Iterator[None]:
     except ImportError:  # Windows: replacing is atomic there too, but two writers at once are not kept apart
         yield
         return
-    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        descriptor = os.open(place, os.O_RDONLY)
+    except OSError as cause:
+        raise storage_error("write", place, cause) from cause
     try:
         with suppress(OSError):  # some network file systems know no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -49,7 +49,7 @@ def open_plain(path: str | os.PathLike[str], *, max_bytes: int) -> Iterator[tupl
         descriptor = os.open(name, flags)
     except OSError as cause:
         raise storage_error("read", name, cause) from cause
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError("This is not a regular file.", where=name, fix="Give the path of a saved file.")
@@ -59,4 +59,7 @@ def open_plain(path: str | os.PathLike[str], *, max_bytes: int) -> Iterator[tupl
                 where=name,
                 fix="If you trust this file, load it with a larger max_bytes.",
             )
-        yield stream, status.st_size
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            yield stream, status.st_size
+    finally:
+        os.close(descriptor)
