@@ -66,24 +66,13 @@ def read_csv(path: Path, delimiter: str = ",") -> Source:
             f"The file is not valid CSV: {error}", where=str(path), fix="Save it as comma-separated UTF-8 text."
         ) from error
     if ragged:
+        # Only a single thread counts rows.
         ragged.clear()
         parse(threads=False)
-        first = ragged[0]
-        line = _Lines(raw, delimiter)([first.number - 2])[0]
-        raise DataError(
-            f"{len(ragged):,} row{'s do' if len(ragged) > 1 else ' does'} not have {n_columns} cells as the header "
-            f"does; the first has {first.actual_columns}: {first.text[:60]!a}.",
-            where=f"{path}, row {first.number - 1} (line {line} of the file)",
-            fix="Put cells that hold commas, quotes or line breaks in double quotes, with inner quotes doubled.",
-        )
+        _refuse_ragged(ragged[0], len(ragged), n_columns, raw, delimiter, path)
     last = table.slice(table.num_rows - 1).to_pydict()
     if any(values != [_END.decode()] for values in last.values()):
-        row = table.num_rows - 1
-        raise DataError(
-            "A double quote is never closed, so the rest of the file would be read as one cell.",
-            where=f"{path}, row {row} (line {_Lines(raw, delimiter)([row - 1])[0]} of the file)",
-            fix="Close the quote, or double it if it belongs to the text.",
-        )
+        raise _unclosed(table.num_rows - 1, raw, delimiter, path)
     body = table.slice(1, table.num_rows - 2).rename_columns(header)
     return Source.of_table(body, name=str(path), lines=_Lines(raw, delimiter))
 
@@ -98,6 +87,26 @@ def write_csv(table: pa.Table, path: Path) -> None:
         path.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
     else:
         pyarrow.csv.write_csv(table, path)
+
+
+def _refuse_ragged(first: Any, count: int, n_columns: int, raw: bytes, delimiter: str, path: Path) -> None:
+    row = first.number - 1
+    if _END.decode() in first.text:
+        raise _unclosed(row, raw, delimiter, path)
+    raise DataError(
+        f"{count:,} row{'s do' if count > 1 else ' does'} not have {n_columns} cells as the header does; the first has "
+        f"{first.actual_columns}: {first.text[:60]!a}.",
+        where=f"{path}, row {row} (line {_Lines(raw, delimiter)([row - 1])[0]} of the file)",
+        fix="Put cells that hold commas, quotes or line breaks in double quotes, with inner quotes doubled.",
+    )
+
+
+def _unclosed(row: int, raw: bytes, delimiter: str, path: Path) -> DataError:
+    return DataError(
+        "A double quote is never closed, so the rest of the file would be read as one cell.",
+        where=f"{path}, row {row} (line {_Lines(raw, delimiter)([row - 1])[0]} of the file)",
+        fix="Close the quote, or double it if it belongs to the text.",
+    )
 
 
 def _header(raw: bytes, delimiter: str, path: Path) -> list[str]:

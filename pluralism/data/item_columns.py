@@ -17,7 +17,7 @@ from pluralism.data.features import open_features
 from pluralism.data.items import Items, distinct_texts
 from pluralism.data.labels import clean_labels, clean_texts, encode_labels, label_codes, null_mask
 from pluralism.data.sources import RawColumn, Source
-from pluralism.data.validate import to_numbers
+from pluralism.data.validate import not_numbers, to_numbers
 from pluralism.errors import DataError, DataWarning, UsageError
 
 __all__ = ["item_labels", "item_reader", "items_from_source", "resolve_items"]
@@ -200,7 +200,7 @@ def _covariates(source: Source) -> dict[str, np.ndarray]:
         if name in ("id", "text", "prompt") or isinstance(raw, list):
             continue
         column = plain_column(raw)
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+        if not_numbers(column, name) is None:
             values = to_numbers(column)
             if np.isfinite(values).all():
                 covariates[name] = values
