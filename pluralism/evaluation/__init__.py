@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pluralism.evaluation.comparison import Comparison, ComparisonRow, compare
+from pluralism.evaluation.compare import compare
+from pluralism.evaluation.comparison import Comparison, ComparisonRow
 from pluralism.evaluation.evaluate import evaluate
 from pluralism.evaluation.few_shot import FewShotCurve, few_shot_curve
 from pluralism.evaluation.result import Calibrated, Evaluation, GroupScore

@@ -1,38 +1,22 @@
-"""Several models on the same data, with differences that say whether they are more than chance."""
+"""What a comparison of models found."""
 
 from __future__ import annotations
 
 import json
-import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Float
-from sklearn.base import clone
-
-from pluralism.errors import DataError, DataWarning, UsageError
-from pluralism.evaluation.evaluate import predictions
-from pluralism.evaluation.groups import Grouping, GroupsArgument, choose_groups
-from pluralism.evaluation.leaks import shared_rows
-from pluralism.evaluation.paired import Paired, paired_scores
-from pluralism.evaluation.placement import Placement, drop_weightless, place_users
 from pluralism.evaluation.result import Evaluation, json_value
-from pluralism.evaluation.scoring import Settings, evaluate_predictions
 from pluralism.evaluation.text import number, span, text_table
-from pluralism.random import RNG, as_seed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pluralism.data import Comparisons
     from pluralism.models import PreferenceModel
 
-__all__ = ["Comparison", "ComparisonRow", "compare"]
+__all__ = ["METRICS", "Comparison", "ComparisonRow"]
 
-Callback = Callable[[str, str, int, float], None]
 METRICS = ("accuracy", "nll")
 SCORES = (
     "n",
@@ -194,142 +178,5 @@ class Comparison:
         )
 
 
-def compare(
-    models: Mapping[str, PreferenceModel],
-    train: Comparisons,
-    test: Comparisons,
-    *,
-    support: Comparisons | None = None,
-    reference: str | None = None,
-    groups: GroupsArgument = None,
-    n_bins: int = 15,
-    n_bootstrap: int = 1000,
-    level: float = 0.95,
-    min_user_rows: int = 5,
-    callback: Callback | None = None,
-    rng: RNG = 0,
-) -> Comparison:
-    """Fit models to the same data and score them on the same rows.
-
-    Parameters
-    ----------
-    models : mapping of str to PreferenceModel
-        Each is cloned, so those given stay as they are.
-    train, test : Comparisons
-        A `DataWarning` says so if they share rows.
-    support, groups, n_bins, n_bootstrap, level, min_user_rows, rng
-        As in `evaluate`. Without groups in the data, those of the model with most groups are used for all models.
-    reference : str, optional
-        Name of the model that differences are taken to; the first by default.
-    callback : callable, optional
-        Called while fitting, as (model name, piece, iteration, objective).
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    UsageError
-        If there is no model, or no such reference.
-    """
-    if not models:
-        raise UsageError("There are no models to compare.", fix='Pass a mapping such as {"bt": BradleyTerry()}.')
-    reference = next(iter(models)) if reference is None else reference
-    if reference not in models:
-        raise UsageError(f"There is no model {reference!r} to refer to.", fix=f"Choose one of {sorted(models)}.")
-    settings = Settings(n_bins, n_bootstrap, level, min_user_rows, as_seed(rng))
-    test = drop_weightless(test)
-    if len(test) == 0:
-        raise DataError("There are no comparisons of positive weight to score.", fix="Pass test data with rows.")
-    shared = shared_rows(test, drop_weightless(train))
-    if len(shared):
-        warnings.warn(
-            f"{len(shared):,} of the {len(test):,} test rows are also in the training data, with the same answer "
-            f"(the first is row {shared[0] + 1}): scores are too good. Split with comparisons.split(by='pair').",
-            DataWarning,
-            stacklevel=2,
-        )
-    fitted, seconds = {}, {}
-    for name, model in models.items():
-        start = time.perf_counter()
-        fitted[name] = _fit(name, clone(model), train, callback)
-        seconds[name] = time.perf_counter() - start
-    placements = {name: place_users(model, test, support) for name, model in fitted.items()}
-    grouping = _common_groups(fitted, test, placements, groups)
-    p = {name: predictions(model, test, placements[name].membership) for name, model in fitted.items()}
-    controls = {
-        name: predictions(model.control_, test, None) for name, model in fitted.items() if hasattr(model, "control_")
-    }
-    paired = paired_scores(
-        {("model", name): values for name, values in p.items()}
-        | {("control", name): values for name, values in controls.items()},
-        test.outcome,
-        test.weight,
-        test.user,
-        settings,
-    )
-    rows = []
-    for name, model in fitted.items():
-        evaluation = evaluate_predictions(
-            p[name],
-            test.outcome,
-            test.weight,
-            test.user,
-            grouping,
-            placements[name].counts(test.user),
-            settings,
-        )
-        rows.append(
-            ComparisonRow(
-                name=name,
-                n_groups=int(model.n_groups_),
-                fit_seconds=seconds[name],
-                converged=bool(model.converged_),
-                evaluation=evaluation,
-                differences={m: paired.difference(m, ("model", name), ("model", reference)) for m in METRICS},
-                control=_control(paired, name) if name in controls else None,
-                best=tuple(m for m in METRICS if _beats_all(paired, m, name, list(fitted))),
-            )
-        )
-    return Comparison(tuple(rows), reference, fitted, grouping.source, level)
-
-
-def _fit(name: str, model: PreferenceModel, train: Comparisons, callback: Callback | None) -> PreferenceModel:
-    if callback is None:
-        return model.fit(train)
-
-    def tell(piece: str, iteration: int, objective: float) -> None:
-        callback(name, piece, iteration, objective)
-
-    return model.fit(train, callback=tell)
-
-
-def _common_groups(
-    fitted: Mapping[str, PreferenceModel],
-    test: Comparisons,
-    placements: Mapping[str, Placement],
-    groups: GroupsArgument,
-) -> Grouping:
-    name = max(fitted, key=lambda name: fitted[name].n_groups_)
-    grouping = choose_groups(fitted[name], test, placements[name], groups)
-    if len(fitted) > 1 and "model" in grouping.source:
-        return Grouping(grouping.code, grouping.names, f"{grouping.source} (of {name!r}, for all models)")
-    return grouping
-
-
-def _control(paired: Paired, name: str) -> dict[str, Any]:
-    out: dict[str, Any] = {metric: paired.value(metric, ("control", name)) for metric in METRICS}
-    return out | {f"{m}_gain": paired.difference(m, ("model", name), ("control", name)) for m in METRICS}
-
-
-def _beats_all(paired: Paired, metric: str, name: str, names: list[str]) -> bool:
-    others = [other for other in names if other != name]
-    bounds = np.array([paired.difference(metric, ("model", name), ("model", other))[1:] for other in others])
-    if not others:
-        return False
-    return bool((bounds[:, 0] > 0).all() if metric == "accuracy" else (bounds[:, 1] < 0).all())
-
-
-def _difference(values: tuple[float, float, float] | Float[np.ndarray, " 3"]) -> str:
+def _difference(values: tuple[float, float, float]) -> str:
     return f"{values[0]:+.3f} [{values[1]:+.3f}, {values[2]:+.3f}]"
