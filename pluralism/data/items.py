@@ -145,7 +145,13 @@ class Items:
         return items
 
     @classmethod
-    def read(cls, path: str | Path, *, features: str | Path | np.ndarray | None = None) -> Items:
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        features: str | Path | np.ndarray | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Items:
         """Read items from a file (Parquet, CSV, JSONL, Arrow) with the columns `id`, `text` and perhaps `prompt`.
 
         Further columns of numbers become covariates; those with empty cells are left out with a `DataWarning`.
@@ -155,19 +161,27 @@ class Items:
         path : str or Path
         features : str, Path or ndarray, optional
             A matrix, or a .npy file to be memory-mapped, with one row for each item in the order of the file.
+        columns : mapping of str to str, optional
+            Names above to names in the file, such as ``{"id": "item_id"}``.
         """
         from pluralism.data.files_io import read_source
         from pluralism.data.item_columns import items_from_source
 
-        return items_from_source(read_source(path), features)
+        return items_from_source(read_source(path).renamed(columns), features)
 
     @classmethod
-    def from_frame(cls, frame: Any, *, features: str | Path | np.ndarray | None = None) -> Items:
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        features: str | Path | np.ndarray | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Items:
         """Build items from any frame that speaks Arrow; columns as in `read`."""
         from pluralism.data.frames import frame_source
         from pluralism.data.item_columns import items_from_source
 
-        return items_from_source(frame_source(frame), features)
+        return items_from_source(frame_source(frame).renamed(columns), features)
 
     def __len__(self) -> int:
         return len(self.ids)

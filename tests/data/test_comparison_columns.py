@@ -283,15 +283,19 @@ def test_features_need_items_and_a_file(tmp_path):
         Comparisons.from_frame(GOOD, items=items, features=tmp_path / "features.npy")
 
 
+VIENNA = pa.array([0, 1, None], pa.timestamp("ms", "Europe/Vienna"))
+ISO = ["2020-06-01T12:00:00+02:00", "2020-06-01T12:00:00Z", "2020-06-01 12:00"]
+
+
 @pytest.mark.parametrize(
     ("time", "read"),
     [
-        (pa.array([0, 1, None], pa.timestamp("ms", "Europe/Vienna")), ["1970-01-01T00:00:00.000", "1970-01-01T00:00:00.001", "NaT"]),
-        (["2020-06-01T12:00:00+02:00", "2020-06-01T12:00:00Z", "2020-06-01 12:00"], ["2020-06-01T10", "2020-06-01T12", "2020-06-01T12"]),
+        (VIENNA, ["1970-01-01T00:00:00.000", "1970-01-01T00:00:00.001", "NaT"]),
+        (ISO, ["2020-06-01T10", "2020-06-01T12", "2020-06-01T12"]),
         (["2020-06-01", None, ""], ["2020-06-01", "NaT", "NaT"]),
         ([datetime.date(2020, 6, 1), None, datetime.date(1900, 1, 1)], ["2020-06-01", "NaT", "1900-01-01"]),
     ],
-)  # fmt: skip
+)
 def test_times_are_in_utc(time, read):
     data = Comparisons.from_frame(frame(time=time))
     assert np.array_equal(data.time, np.array(read, dtype="datetime64[ms]"), equal_nan=True)
