@@ -91,10 +91,10 @@ def warn_of_misspellings(source: Source, known: Sequence[str]) -> None:
 def plain_column(raw: RawColumn) -> pa.ChunkedArray:
     """A column of plain Arrow type: dictionaries are decoded, mixed objects become texts."""
     if isinstance(raw, list):
-        words = [None if value is None or value != value else str(value) for value in raw]
-        return pa.chunked_array(
-            [pa.array([w and w.encode(errors="replace").decode() for w in words], pa.large_string())]
-        )
+        plain = (int(value) if isinstance(value, bool) else value for value in raw)
+        given = (None if value is None or value != value else str(value) for value in plain)
+        words = [None if word is None else word.encode(errors="replace").decode() for word in given]
+        return pa.chunked_array([pa.array(words, pa.large_string())])
     if isinstance(raw.type, pa.DictionaryType):
         return raw.cast(raw.type.value_type)
     if pa.types.is_string_view(raw.type):
