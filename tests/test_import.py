@@ -29,7 +29,9 @@ def test_import_pluralism_loads_no_library() -> None:
 
 @pytest.mark.parametrize("room", ["data", "calibration", "solvers", "embeddings", "llm", "models", "evaluation"])
 def test_a_room_loads_no_language_model_library(room: str) -> None:
-    loaded = loaded_after(f"import pluralism.{room} as room\nfor name in room.__all__: getattr(room, name)")
+    # Two encoders are wrappers of such a library.
+    names = "(name for name in room.__all__ if name not in ('HuggingFaceEncoder', 'SentenceTransformerEncoder'))"
+    loaded = loaded_after(f"import pluralism.{room} as room\nfor name in {names}: getattr(room, name)")
     assert not loaded & (LANGUAGE_MODELS | {"matplotlib"})
 
 
