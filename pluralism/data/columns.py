@@ -92,7 +92,7 @@ def plain_column(raw: RawColumn) -> pa.ChunkedArray:
     """A column of plain Arrow type: dictionaries are decoded, mixed objects become texts."""
     if isinstance(raw, list):
         plain = (int(value) if isinstance(value, bool) else value for value in raw)
-        given = (None if value is None or value != value else str(value) for value in plain)
+        given = (None if value is None else str(value) for value in plain)
         words = [None if word is None else word.encode(errors="replace").decode() for word in given]
         return pa.chunked_array([pa.array(words, pa.large_string())])
     if isinstance(raw.type, pa.DictionaryType):

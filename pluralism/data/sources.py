@@ -28,7 +28,8 @@ def raw_column(values: Any) -> RawColumn:
         if values.ndim != 1:
             raise DataError(f"A column must be one-dimensional, not of shape {values.shape}.", fix="Pass 1-D arrays.")
         return pa.chunked_array([pa.array(values)])
-    objects = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    objects = [None if _is_missing(value) else value for value in listed]
     if any(isinstance(value, (bytes, bytearray)) for value in objects):
         return objects
     try:
@@ -36,6 +37,13 @@ def raw_column(values: Any) -> RawColumn:
     except (pa.ArrowException, UnicodeEncodeError, TypeError, OverflowError):
         return objects
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether this is a NaN, or a mark of pandas for a missing value, which equals nothing."""
+    if isinstance(value, float):
+        return value != value
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.frames import frame_source
-from pluralism.errors import DataError, UsageError
+from pluralism.errors import DataError, DataWarning, UsageError
 
 COLUMNS = {
     "user": [1, 2, 1],
@@ -74,6 +74,19 @@ def test_one_mixed_column_of_pandas_is_judged_by_itself():
     frame = frame.assign(user=pd.Series([1, "1", "b"], dtype=object))
     with pytest.raises(DataError, match="both the number 1"):
         Comparisons.from_frame(frame)
+
+
+def test_missing_marks_of_pandas_are_missing_in_mixed_columns():
+    marks = [1, pd.NA, "x", float("nan"), None, pd.NaT, np.float64("nan")]
+    frame = pd.DataFrame({"user": pd.Series(marks, dtype=object), "left": "a", "right": "b", "outcome": 1})
+    frame["outcome"] = pd.Series([1, "right", True, "tie", 0.5, "1", np.int64(0)], dtype=object)
+    with pytest.warns(DataWarning, match=r"left out 5 of 7 rows. Column 'user' has empty cells"):
+        data = Comparisons.from_frame(frame, strict=False)
+    assert data.users.to_pylist() == ["1", "x"]
+    assert data.outcome.tolist() == [1, 1]
+    frame["outcome"] = pd.Series([np.ones(2), [1], {1: 2}, "x", 1, 0, 1], dtype=object)
+    with pytest.raises(DataError, match=r"numbers[\s\S]*rows 1, 2, 3, 4"):
+        Comparisons.from_frame(frame.assign(user="u"))
 
 
 @pytest.mark.parametrize("thing", [3, "votes.csv", [1, 2], np.ones((2, 2)), None])
