@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int64
 
-from pluralism.embeddings.compaction import compact_shards
+from pluralism.embeddings.compaction import compact_shards, wants_compaction
 from pluralism.embeddings.digests import text_digests
 from pluralism.embeddings.shard import SUFFIX, Shard, write_shard
 from pluralism.errors import CacheError, ModelFileError, PluralismWarning, StorageError, UsageError
@@ -23,7 +24,7 @@ from pluralism.files.atomic import remove_abandoned, storage_error
 
 __all__ = ["CacheAnswer", "EmbeddingCache", "default_cache"]
 
-_MANY_SHARDS = 16
+_log = logging.getLogger(__name__)
 _RELISTS = 50
 
 
@@ -162,10 +163,14 @@ class EmbeddingCache:
         counts = np.zeros(len(texts), np.int64) if lengths is None else lengths
         try:
             write_shard(place, space, text_digests(space, texts), features, counts)
-            if sum(1 for _ in place.glob(f"*{SUFFIX}")) >= _MANY_SHARDS:
-                self.compact(space)
         except StorageError as cause:
             raise _cannot_write(cause) from cause
+        if wants_compaction(place):
+            try:
+                self.compact(space)
+            except CacheError as cause:
+                # The vectors are stored; only the tidying failed, and it is tried again at the next put.
+                _log.warning("The small files of the embedding cache were not merged. %s", cause)
 
     def check_writable(self, space: str) -> None:
         """Raise `CacheError` now if vectors could not be stored later."""

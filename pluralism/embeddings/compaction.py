@@ -9,12 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pluralism.embeddings.shard import Shard, write_shard
+from pluralism.embeddings.shard import SUFFIX, Shard, write_shard
+from pluralism.files.atomic import storage_error
 
-__all__ = ["compact_shards"]
+__all__ = ["compact_shards", "wants_compaction"]
 
 _SMALL = 64 * 2**20
 _AT_MOST = 256 * 2**20
+_MANY = 16
+
+
+def wants_compaction(place: Path) -> bool:
+    """Whether a directory holds so many small shards that searching them one after another is slow."""
+    small = 0
+    for path in place.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # merged by another process since it was listed
+            small += path.stat().st_size <= _SMALL
+    return small >= _MANY
 
 
 def compact_shards(place: Path, space: str, shards: Sequence[Shard]) -> list[Path]:
@@ -34,6 +45,8 @@ def compact_shards(place: Path, space: str, shards: Sequence[Shard]) -> list[Pat
         The new shard could not be written; nothing was removed.
     """
     damaged: list[Path] = []
+    if len(shards) < 2:
+        return damaged
     with _only_one(place) as mine:
         if not mine:
             return damaged
@@ -70,7 +83,10 @@ def _only_one(place: Path) -> Iterator[bool]:
     except ImportError:
         yield True
         return
-    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        descriptor = os.open(place, os.O_RDONLY)
+    except OSError as cause:
+        raise storage_error("write", place, cause) from cause
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
