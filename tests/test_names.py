@@ -40,8 +40,9 @@ def public_objects(module: ModuleType) -> list[tuple[str, object]]:
 def test_public_names_exist_and_are_documented(name: str) -> None:
     module = importlib.import_module(name)
     assert inspect.getdoc(module), f"{name} has no docstring"
-    assert len(set(module.__all__)) == len(module.__all__), f"{name}.__all__ names something twice"
-    missing = [public for public in module.__all__ if not hasattr(module, public)]
+    names = getattr(module, "__all__", [])
+    assert len(set(names)) == len(names), f"{name}.__all__ names something twice"
+    missing = [public for public in names if not hasattr(module, public)]
     assert not missing, f"{name}.__all__ names what does not exist: {missing}"
     bare = [public for public, value in public_objects(module) if not inspect.getdoc(value)]
     assert not bare, f"without a docstring in {name}: {bare}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def imported(node: ast.AST) -> set[str]:
     return set()
 
 
-def library() -> Iterator[tuple[Path, ast.AST]]:
+def library_nodes() -> Iterator[tuple[Path, ast.AST]]:
     for path in python_files("pluralism"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             yield path, node
@@ -60,7 +62,7 @@ def test_no_file_is_too_long() -> None:
 def test_nothing_unpickles_or_evaluates() -> None:
     unsafe = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     found = []
-    for path, node in library():
+    for path, node in library_nodes():
         if imported(node) & unsafe:
             found.append(f"{place(path, node)} imports {imported(node) & unsafe}")
         if not isinstance(node, ast.Call):
@@ -77,7 +79,7 @@ def test_nothing_unpickles_or_evaluates() -> None:
 
 def test_the_library_neither_prints_nor_asserts_nor_swallows() -> None:
     found = []
-    for path, node in library():
+    for path, node in library_nodes():
         bare = isinstance(node, ast.ExceptHandler) and (node.type is None or isinstance(node.body[0], ast.Pass))
         printing = isinstance(node, ast.Call) and dotted(node.func) == "print"
         if bare or printing or isinstance(node, ast.Assert):
@@ -88,7 +90,7 @@ def test_the_library_neither_prints_nor_asserts_nor_swallows() -> None:
 def test_randomness_comes_in_as_an_argument() -> None:
     allowed = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox", "BitGenerator"}
     found = []
-    for path, node in library():
+    for path, node in library_nodes():
         if "random" in imported(node):
             found.append(f"{place(path, node)} imports random")
         if isinstance(node, ast.Attribute) and dotted(node.value) in {"np.random", "numpy.random"}:
@@ -99,12 +101,23 @@ def test_randomness_comes_in_as_an_argument() -> None:
     assert not found
 
 
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["embed"], *extras["llm"], *extras["testing"], *extras["trl"]]
+    names = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0].lower().replace("-", "_") for line in declared}
+    names = {{"scikit_learn": "sklearn"}.get(name, name) for name in names} | {"pluralism"} | sys.stdlib_module_names
+    found = {(library, place(path, node)) for path, node in library_nodes() for library in imported(node)}
+    assert not {(library, where) for library, where in found if library and library not in names}
+
+
 def test_every_module_says_what_is_public() -> None:
     silent = []
     for path in python_files("pluralism"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {dotted(t) for node in tree.body if isinstance(node, ast.Assign) for t in node.targets}
         private = path.name.startswith("_") and path.name != "__init__.py"
+        private = private or (path.name == "__init__.py" and len(tree.body) == 1)
         if not ast.get_docstring(tree) or ("__all__" not in names and not private):
             silent.append(str(path.relative_to(REPOSITORY)))
     assert not silent

@@ -26,7 +26,9 @@ def _inline(translator, node):
 
 
 def _block(translator, node):
-    translator.body.append(translator.starttag(node, "div", CLASS="equation") + _mathml(node, as_block=True) + "</div>\n")
+    translator.body.append(
+        translator.starttag(node, "div", CLASS="equation") + _mathml(node, as_block=True) + "</div>\n"
+    )
     raise nodes.SkipNode
 
 
