@@ -11,7 +11,7 @@ from pluralism.models.fitting import Callback, Memory, check_settings, choose_te
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import prepare
 from pluralism.random import RNG, as_seed
-from pluralism.solvers import Terms
+from pluralism.solvers import Terms, suitable_threads
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -110,6 +110,7 @@ class BradleyTerry(LinearPreferenceModel):
             refuse_separable(prepared)
         seed = as_seed(self.rng)
         memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        plan = choose_terms(self, prepared, Terms(ties=self.ties == "davidson"), 1, memory, seed)
-        learn(self, prepared, plan, run_fit(self, prepared, plan.terms, 1, memory, seed))
+        with suitable_threads(prepared.problem):
+            plan = choose_terms(self, prepared, Terms(ties=self.ties == "davidson"), 1, memory, seed)
+            learn(self, prepared, plan, run_fit(self, prepared, plan.terms, 1, memory, seed))
         return self

@@ -25,6 +25,7 @@ from pluralism.solvers import (
     MixtureObjective,
     Terms,
     fit_hard_mixture,
+    fit_item_bradley_terry,
     fit_mixture,
     item_variance_by_evidence,
     laplace_posterior,
@@ -38,6 +39,7 @@ EFFECTS_WORTH_HAVING = 5.0
 N_FOLDS = 5
 ITEM_ONLY_PRECISION = 1.0
 UNIT_SAMPLE = 2048
+NO_VARIANCE = 500.0
 
 
 class Memory:
@@ -154,7 +156,8 @@ def _item_precision(
     model: LinearPreferenceModel, prepared: Prepared, terms: Terms, memory: Memory, seed: int
 ) -> float | None:
     setting = model.item_effects
-    if prepared.problem.features is None:
+    has_text = prepared.problem.features is not None
+    if not has_text:
         if model.ridge != "auto":
             return float(model.ridge)
         if setting in ("auto", True, False):
@@ -173,7 +176,9 @@ def _item_precision(
         found = item_variance_by_evidence(prepared.problem, terms, rng=np.random.default_rng([seed, 2]))
         return {"precision": np.array([found.precision])}
 
-    return float(memory.piece(f"evidence/{terms.ridge:.6g}", evidence)["precision"][0])
+    precision = float(memory.piece(f"evidence/{terms.ridge:.6g}", evidence)["precision"][0])
+    # where the text says all there is to say, the effects would cost time and change nothing
+    return None if model.item_effects == "auto" and has_text and precision >= NO_VARIANCE else precision
 
 
 def run_fit(
@@ -190,6 +195,8 @@ def run_fit(
 ) -> MixtureFit:
     """The fit on all rows, resumable."""
     rng = np.random.default_rng([seed, 3, n_groups])
+    if n_groups == 1 and _items_alone(prepared, terms):
+        return _fit_items_alone(model, prepared, terms)
     if hard and n_groups > 1:
         return fit_hard_mixture(
             prepared.problem, n_groups, terms, rng=rng, n_init=n_init, modulo=modulo, tol=model.tol
@@ -205,6 +212,41 @@ def run_fit(
         max_iter=model.max_iter,
         state=memory.state(name),
         on_iteration=memory.watcher(name),
+    )
+
+
+def _items_alone(prepared: Prepared, terms: Terms) -> bool:
+    """Whether the model is nothing but one strength an item, for which there is a faster solver."""
+    problem = prepared.problem
+    plain = not terms.ties and terms.temperature_sd is None
+    return plain and problem.features is None and problem.design.shape[1] == 0
+
+
+def _fit_items_alone(model: LinearPreferenceModel, prepared: Prepared, terms: Terms) -> MixtureFit:
+    p = prepared.problem
+    found = fit_item_bradley_terry(
+        p.left,
+        p.right,
+        p.outcome,
+        p.weight,
+        p.n_items,
+        precision=terms.item_precision,
+        tol=model.tol,
+        max_iter=model.max_iter,
+    )
+    objective = MixtureObjective(p, 1, terms)
+    result = objective.sweep(found.strength)
+    return MixtureFit(
+        parameters=objective.unpack(found.strength),
+        vector=found.strength,
+        responsibility=result.responsibility,
+        log_likelihood=float(result.log_likelihood.sum()),
+        objective=found.objective,
+        gradient_norm=found.gradient_norm,
+        path=found.path,
+        n_iter=found.n_iter,
+        converged=found.converged,
+        start_objectives=[],
     )
 
 

@@ -132,7 +132,8 @@ class _Graph:
 
     def degrees(self, curvature: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " items"]:
         n_items = self.incidence.shape[0]
-        return np.bincount(self.low, curvature, n_items) + np.bincount(self.high, curvature, n_items)
+        both = np.bincount(self.low, curvature, n_items) + np.bincount(self.high, curvature, n_items)
+        return both.astype(np.float64, copy=False)
 
 
 def _conjugate_gradient(

@@ -57,7 +57,10 @@ def laplace_posterior(
         inverse = _inverse(hessian - _missing_information(problem, residual, responsibility[:, k], terms))
         corrected.append(inverse is not None)
         if inverse is None:
-            inverse = cho_solve(cho_factor(hessian), np.eye(size))
+            inverse = _inverse(hessian)
+        if inverse is None:
+            # without a prior the level of the rewards is free: the pseudo-inverse fixes their mean
+            inverse = np.linalg.pinv(hessian, rcond=1e-10, hermitian=True)
         covariances.append(inverse)
     return LaplacePosterior(np.stack(covariances), corrected)
 

@@ -20,6 +20,7 @@ __all__ = ["BlockPreconditioner", "MixtureObjective", "Parameters", "Terms", "pa
 
 TYPICAL_CURVATURE = 0.15
 TIE_PRECISION = 0.1
+SKETCH_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -268,15 +269,16 @@ class BlockPreconditioner:
 
 
 def pair_gram(problem: PairProblem, rng: np.random.Generator) -> Float[np.ndarray, "dim dim"] | None:
-    """sum_i w_i x_i x_i' over difference vectors, from a random sketch of 4 x dim rows where there are more."""
+    """sum_i w_i x_i x_i' over difference vectors, from a random sketch of 4 x dim rows (2,048 at least)."""
     features = problem.features
     if features is None:
         return None
     rows = np.flatnonzero(problem.weight > 0)
     ratio = 1.0
-    if len(rows) > 4 * features.dim:
-        ratio = len(rows) / (4 * features.dim)
-        rows = np.sort(rng.choice(rows, 4 * features.dim, replace=False))
+    enough = max(4 * features.dim, SKETCH_ROWS)
+    if len(rows) > enough:
+        ratio = len(rows) / enough
+        rows = np.sort(rng.choice(rows, enough, replace=False))
     difference = features.rows(problem.left[rows]) - features.rows(problem.right[rows])
     difference *= np.sqrt(problem.weight[rows] * ratio)[:, None].astype(difference.dtype)
     return (difference.T @ difference).astype(np.float64)
