@@ -4,15 +4,16 @@ If some w has x.w >= 0 for every decided answer (x: features of the preferred it
 for every tie or graded answer, and x.w > 0 for at least one row, then the likelihood of a linear reward grows without
 end along w and has no finite maximum (Albert & Anderson 1984).
 
-Three steps, from cheap to dear, each exact:
+Four steps, from cheap to dear, each exact:
 
 1. Around a cycle of wins all rewards x.w must be equal. So w is orthogonal to the differences within each strongly
    connected component of the graph of wins, which leaves a smaller space, often none.
 2. In that space a few Newton steps on the logistic loss of the remaining rows, weights p_i. If they find a w with all
    margins positive, that is the direction. If positive weights near p_i exist with sum_i y_i x_i = 0, there is none
    (Stiemke's lemma: the two exclude each other).
-3. Where neither is found (a direction that leaves some rows at zero), a linear programme:
-   maximise sum_i x_i.w  subject to  x_i.w >= 0  and  -1 <= w <= 1.
+3. Else rows whose weight vanished are candidates for being separated while the others stay at zero: the same steps
+   in the space orthogonal to the others may find such a direction.
+4. Where all this is silent, a linear programme:  maximise sum_i x_i.w  subject to  x_i.w >= 0  and  -1 <= w <= 1.
 
 Rows are added as a candidate w violates them, so that large data are settled by few rows.
 
@@ -82,7 +83,7 @@ def find_separation(
     outcome : (pairs,) float
         In [0, 1]; 0 and 1 are decided, all else speaks for both sides.
     max_programme : int
-        Largest linear programme to solve, as rows x dim.
+        Largest linear programme to solve, as rows x dim; at most three are solved.
     max_rounds : int
         How often to add violated rows.
     max_values : int
@@ -126,12 +127,15 @@ def find_separation(
 
     chosen = np.zeros(len(edges), dtype=bool)
     chosen[: len(edges) if len(edges) * dim**2 <= 2e9 else 4 * dim] = True
-    guess = np.zeros(dim)
+    guess, programmes = np.zeros(dim), 0
     for _ in range(max_rounds):
         rows = reduced[winner[chosen]] - reduced[loser[chosen]]
-        separable, guess = _newton(rows, guess)
+        separable, guess, p = _newton(rows, guess)
         if separable is None:
-            if rows.size > max_programme:
+            separable, guess = _face(rows, p)
+        if separable is None:
+            programmes += 1
+            if rows.size > max_programme or programmes > 3:
                 return answer(None)
             separable, guess = _programme(rows)
         if separable:
@@ -169,37 +173,65 @@ def _free_space(
     for block in blocks:
         centred = features[held[block]].astype(np.float64) - mean[label[block]]
         gram += centred.T @ centred
-    value, vector = linalg.eigh(gram)
-    return vector[:, value <= ZERO**2 * max(float(value[-1]), np.finfo(float).tiny)]
+    return _null_space(gram)
 
 
 def _newton(
     rows: Float[np.ndarray, "rows dim"], start: Float[np.ndarray, " dim"], max_iterations: int = 30
-) -> tuple[bool | None, Float[np.ndarray, " dim"]]:
-    """Step 2: True with a direction, False with zeros, or None where it cannot tell."""
+) -> tuple[bool | None, Float[np.ndarray, " dim"], Float[np.ndarray, " rows"]]:
+    """Step 2: True with a direction, False with zeros, or None where it cannot tell; and the weights at the end."""
     zeros = np.zeros(rows.shape[1])
-    gram = rows.T @ rows
-    gram[np.diag_indices_from(gram)] += 1e-12 * np.trace(gram)
-    factor = linalg.cho_factor(gram)
-    w, loss = start, _loss(rows @ start)
+    # In coordinates in which the columns are orthonormal; directions in which the rows do not differ drop out.
+    value, vector = linalg.eigh(rows.T @ rows)
+    held = value > ZERO**2 * value[-1]
+    root = np.sqrt(value[held])
+    white = rows @ (vector[:, held] / root)
+    w = root * (vector[:, held].T @ start)
+    loss = _loss(white @ w)
     for _ in range(max_iterations):
-        margin = rows @ w
+        margin = white @ w
         if margin.min() > ZERO * np.abs(margin).max() > 0:
-            return True, w / np.abs(w).max()
+            direction = vector[:, held] @ (w / root)
+            return True, direction / np.abs(direction).max(), np.zeros(len(rows))
         p = special.expit(-margin)
-        gradient = rows.T @ p
-        y = p - rows @ linalg.cho_solve(factor, gradient)
-        y -= rows @ linalg.cho_solve(factor, rows.T @ y)
-        if y.min() > 1e-9 * p.max() and np.abs(rows.T @ y).max() <= 1e-12 * y.sum():
-            return False, zeros
-        hessian = (rows * (p * (1 - p))[:, None]).T @ rows
-        hessian[np.diag_indices_from(hessian)] += 1e-10 * np.trace(hessian) + np.finfo(float).tiny
-        step = linalg.cho_solve(linalg.cho_factor(hessian), gradient)
+        gradient = white.T @ p
+        y = p - white @ gradient
+        y -= white @ (white.T @ y)
+        if y.min() > 1e-9 * p.max() and np.abs(white.T @ y).max() <= 1e-12 * np.linalg.norm(y):
+            return False, zeros, p
+        hessian = (white * (p * (1 - p))[:, None]).T @ white
+        # Scaled to a unit diagonal, so that a direction with few, nearly settled rows is not damped by the others.
+        scale = 1 / np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
+        hessian *= np.outer(scale, scale)
+        hessian[np.diag_indices_from(hessian)] += 1e-10
+        step = scale * linalg.cho_solve(linalg.cho_factor(hessian), scale * gradient)
         length = 1.0
-        while (shorter := _loss(rows @ (w + length * step))) > loss and length > 1e-6:
+        while (shorter := _loss(white @ (w + length * step))) > loss and length > 1e-6:
             length /= 2
         w, loss = w + length * step, shorter
-    return None, zeros
+    return None, zeros, special.expit(-(white @ w))
+
+
+def _face(
+    rows: Float[np.ndarray, "rows dim"], p: Float[np.ndarray, " rows"]
+) -> tuple[bool | None, Float[np.ndarray, " dim"]]:
+    """Step 3: True with a direction that is zero on the rows that kept their weight, or None where there is none."""
+    kept = p > 1e-5
+    space = _null_space(rows[kept].T @ rows[kept])
+    if kept.all() or space.shape[1] == 0:
+        return None, np.zeros(rows.shape[1])
+    separable, within, _ = _newton(rows[~kept] @ space, np.zeros(space.shape[1]))
+    direction = space @ within
+    margin = rows @ direction
+    if separable and margin.min() >= -ZERO * margin.max():
+        return True, direction / np.abs(direction).max()
+    return None, np.zeros(rows.shape[1])
+
+
+def _null_space(gram: Float[np.ndarray, "dim dim"]) -> Float[np.ndarray, "dim free"]:
+    """Orthonormal basis of the directions along which a Gram matrix vanishes."""
+    value, vector = linalg.eigh(gram)
+    return vector[:, value <= ZERO**2 * max(float(value[-1]), np.finfo(float).tiny)]
 
 
 def _loss(margin: Float[np.ndarray, " rows"]) -> float:
@@ -207,7 +239,7 @@ def _loss(margin: Float[np.ndarray, " rows"]) -> float:
 
 
 def _programme(rows: Float[np.ndarray, "rows dim"]) -> tuple[bool, Float[np.ndarray, " dim"]]:
-    """Step 3: True with a direction, or False with zeros."""
+    """Step 4: True with a direction, or False with zeros."""
     solution = optimize.linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1), method="highs")
     if solution.x is not None and np.abs(solution.x).max() > 0:
         w = np.asarray(solution.x) / np.abs(solution.x).max()

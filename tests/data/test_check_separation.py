@@ -87,14 +87,27 @@ def test_only_ties_do_not_separate() -> None:
     assert found.separable is False
 
 
-def test_what_is_too_large_is_left_open() -> None:
-    # The first feature separates one row; the others cancel: only the linear programme can tell.
-    features = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 2.0]])
-    left, right, outcome = np.array([0, 2, 3]), np.array([1, 4, 1]), np.ones(3)
-    assert find_separation(features, left, right, outcome).separable is True
-    balanced = np.array([0, 2, 4]), np.array([1, 3, 2]), np.array([1.0, 1.0, 0.0])
-    assert find_separation(features, *balanced).separable is True
-    assert find_separation(features, *balanced, max_programme=1).separable is None
+def test_separation_that_leaves_rows_at_zero_is_found_in_many_rows() -> None:
+    # Feature 0 belongs to a single item, which wins its only comparison; the rest is noisy.
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((4000, 20))
+    features[:, 0] = np.arange(4000) == 0
+    left, right = np.arange(2000), np.arange(2000, 4000)
+    outcome = rng.integers(0, 2, 2000).astype(float)
+    outcome[0] = 1.0
+    found = find_separation(features, left, right, outcome, max_programme=0)
+    assert found.separable is True and found.n_strict == 1
+    assert found.direction is not None and np.abs(found.direction).argmax() == 0
+    outcome[0] = 0.5
+    assert find_separation(features, left, right, outcome).separable is False
+
+
+def test_what_needs_too_large_a_programme_is_left_open() -> None:
+    # Differences of 4, 0.5 and -0.05: not separable, but the weights of the first two rows nearly vanish.
+    features = np.array([[4.0], [0.0], [0.5], [0.0], [-0.05], [0.0]])
+    left, right, outcome = np.array([0, 2, 4]), np.array([1, 3, 5]), np.ones(3)
+    assert find_separation(features, left, right, outcome).separable is False
+    assert find_separation(features, left, right, outcome, max_programme=1).separable is None
 
 
 def test_a_part_that_is_not_separable_settles_the_whole() -> None:

@@ -35,8 +35,12 @@ def connectedness(view: View) -> Check:
     if n <= 1:
         found = f"All {int(used.sum()):,} compared items hang together."
     else:
-        found = f"The {int(used.sum()):,} compared items fall into {n:,} components of {sizes.min():,} to "
-        found += f"{sizes.max():,} items."
+        found = f"The {int(used.sum()):,} compared items fall into {n:,} components "
+        found += (
+            f"of {sizes[0]:,} items each."
+            if sizes.min() == sizes.max()
+            else f"of {sizes.min():,} to {sizes[0]:,} items."
+        )
         found += " There is no comparison between prompts, as usual." if not split else ""
         found += f" Prompts alone would make {expected:,}." if split and expected > 1 else ""
     examples = [int(np.flatnonzero(used & (label == k))[0]) for k in range(min(n, SHOWN))]
