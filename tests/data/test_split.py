@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jaxtyping
 import networkx as nx
 import numpy as np
 import pytest
@@ -136,9 +135,7 @@ def test_one_user_with_most_of_the_data_does_not_swamp_the_test_part() -> None:
         assert abs(len(test) - 140) <= 5
 
 
-def test_unknown_units_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Annotations are checked in tests only; users reach the library's own check.
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+def test_unknown_units_are_refused() -> None:
     data = simulate_mixture(n_users=5, rng=0).comparisons
     unknown: Any = "topic"
     with pytest.raises(UsageError, match=r"'topic'(.|\n)*'pair', 'row', 'user', 'prompt'"):
