@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -30,10 +30,18 @@ class FaultLog:
         Rows of the table.
     lines : callable, optional
         Finds the lines of rows in the file; called only if there are faults.
+    aliases : mapping of str to str, optional
+        What renamed columns are called in the file.
     """
 
-    def __init__(self, source: str, n_rows: int, lines: LineFinder | None = None) -> None:
-        self.source, self.n_rows, self._lines = source, n_rows, lines
+    def __init__(
+        self,
+        source: str,
+        n_rows: int,
+        lines: LineFinder | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self.source, self.n_rows, self._lines, self._aliases = source, n_rows, lines, dict(aliases or {})
         self.faults: list[Fault] = []
         self.good: Bool[np.ndarray, " rows"] = np.ones(n_rows, dtype=bool)
 
@@ -89,7 +97,10 @@ class FaultLog:
         first = [int(row) for row in fault.rows[:_SHOWN]]
         more = f" and {len(fault.rows) - len(first):,} more" if len(fault.rows) > len(first) else ""
         plural = "s" if len(first) > 1 else ""
-        place = f"column {fault.column!r}, row{plural} {', '.join(str(row + 1) for row in first)}{more}"
+        column = repr(fault.column)
+        if fault.column in self._aliases:
+            column = f"{self._aliases[fault.column]!r} (read as {column})"
+        place = f"column {column}, row{plural} {', '.join(str(row + 1) for row in first)}{more}"
         if self._lines is not None:
             place += f" (line{plural} {', '.join(str(line) for line in self._lines(first))} of the file)"
         shown = [_short(value) for value in fault.values[:1] if value is not None]

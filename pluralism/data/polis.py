@@ -106,16 +106,12 @@ def _find(folder: Path, name: str) -> Path | None:
 
 def _items(comments: Source) -> Items:
     require_columns(comments, ("comment-id", "comment-body"), "comments.csv has comment-id and comment-body.")
-    columns = {"id": comments["comment-id"], "text": comments["comment-body"]}
-    return items_from_source(Source(comments.name, columns, comments.n_rows, lines=comments.lines))
+    return items_from_source(comments.only({"id": "comment-id", "text": "comment-body"}))
 
 
 def _vote_source(votes: Source) -> Source:
     require_columns(votes, tuple(_VOTES.values()), "votes.csv has the columns timestamp, comment-id, voter-id, vote.")
-    columns = {name: votes[actual] for name, actual in _VOTES.items()}
-    if "timestamp" in votes:
-        columns["time"] = votes["timestamp"]
-    return Source(votes.name, columns, votes.n_rows, lines=votes.lines)
+    return votes.only(_VOTES | ({"time": "timestamp"} if "timestamp" in votes else {}))
 
 
 def _last_votes(votes: Source, items: Items, strict: bool) -> Ratings:

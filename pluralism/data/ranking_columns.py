@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,7 @@ def rankings_from_source(
         warn_of_misspellings(source, ("user", "ranking", "weight", "group"))
         return _read_lists(source, items, texts, strict)
     if "user" not in source and "ballot" in source:
-        source = Source(
-            source.name, source.columns | {"user": source["ballot"]}, source.n_rows, source.metadata, source.lines
-        )
+        source = replace(source, columns=source.columns | {"user": source["ballot"]})
     require_columns(source, ("user", "item", "rank"), _CONTRACT)
     warn_of_misspellings(source, ("user", "item", "rank", "ballot", "prompt", "weight", "group"))
     return _read_long(source, items, texts, strict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,6 +62,8 @@ class Source:
         What an earlier `write` noted in the file's schema.
     lines : callable, optional
         Maps 0-based rows to the lines of the file on which they begin.
+    aliases : dict of str to str
+        What renamed columns are called in the file.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Source:
     n_rows: int
     metadata: dict[str, str] = field(default_factory=dict)
     lines: LineFinder | None = None
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_columns(
@@ -111,11 +114,17 @@ class Source:
         taken = set(columns.values())
         kept = {key: column for key, column in self.columns.items() if key not in taken and key not in columns}
         kept |= {wanted: self.columns[actual] for wanted, actual in columns.items()}
-        return Source(self.name, kept, self.n_rows, self.metadata, self.lines)
+        aliases = self.aliases | {wanted: self.aliases.get(actual, actual) for wanted, actual in columns.items()}
+        return replace(self, columns=kept, aliases=aliases)
+
+    def only(self, columns: Mapping[str, str]) -> Source:
+        """Keep these columns alone, renamed as in `renamed`."""
+        chosen = self.renamed(columns)
+        return replace(chosen, columns={name: chosen.columns[name] for name in columns})
 
     def log(self) -> FaultLog:
         """Return a new, empty log of faults for this table."""
-        return FaultLog(self.name, self.n_rows, self.lines)
+        return FaultLog(self.name, self.n_rows, self.lines, self.aliases)
 
     def __contains__(self, name: object) -> bool:
         return name in self.columns

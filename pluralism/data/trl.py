@@ -84,6 +84,7 @@ def comparisons_from_trl(
         {name: raw_column(_kept(column, good)) for name, column in kept.items()},
         len(rows),
         lines=None if lines is None else find,
+        aliases=source.aliases,
     )
     read = comparisons_from_source(texts, user=user, texts=True, strict=strict)
     return read._replace(faults=(*faults, *(replace(fault, rows=rows[fault.rows]) for fault in read.faults)))

@@ -160,6 +160,8 @@ def test_columns_are_renamed_on_request():
     columns = frame(user=None, rater=["r"] * 3, left=None, A=["a", "b", "c"])
     data = Comparisons.from_frame(columns, columns={"user": "rater", "left": "A"})
     assert data.users.to_pylist() == ["r"]
+    with pytest.raises(DataError, match=r"column 'rater' \(read as 'user'\), row 2"):
+        Comparisons.from_frame(columns | {"rater": ["r", None, "r"]}, columns={"user": "rater", "left": "A"})
     with pytest.raises(DataError, match="no column 'judge'"):
         Comparisons.from_frame(columns, columns={"user": "judge"})
 
