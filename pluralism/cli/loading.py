@@ -1,0 +1,108 @@
+"""Data for a run that exists: read and embedded as when it was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pluralism.cli.encoding import PRIVATE, Encoding
+from pluralism.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pluralism.cli.encoding import Progress
+    from pluralism.cli.reading import Reading
+    from pluralism.cli.run_directory import FileRecord, Run
+    from pluralism.data import Comparisons
+
+__all__ = ["RunData"]
+
+
+class RunData:
+    """Reads data for a run.
+
+    Parameters
+    ----------
+    run : Run
+    reading : Reading
+        What the user said about the files; items and features that are left out are those of the run.
+    encoding : Encoding
+        What the user said about the encoder; left out, that of the run.
+
+    Raises
+    ------
+    UsageError
+        If the run's encoder sends texts to an address that only the run names, or its items are gone.
+    """
+
+    def __init__(self, run: Run, reading: Reading, encoding: Encoding) -> None:
+        self.run = run
+        record = run.record
+        if record is not None and reading.items is None and reading.features is None:
+            reading = replace(
+                reading, items=_recorded(record.items, "--items"), features=_recorded(record.features, "--features")
+            )
+        elif record is not None and reading.features is None and record.features is not None:
+            raise UsageError(
+                "The run was fitted on features of your own, and these items come without.",
+                where=f"--items {reading.items}",
+                fix="Give --features as well, made as those of the run.",
+            )
+        self.reading, self.encoding = reading, _same_encoding(run, encoding)
+
+    def read(self, path: Path, progress: Progress) -> Comparisons:
+        """Read and embed a file."""
+        comparisons, _ = self.reading.read(path)
+        return self.embed(comparisons, path, progress)
+
+    def embed(self, comparisons: Comparisons, path: Path, progress: Progress) -> Comparisons:
+        """Give comparisons the features that the model needs, or none."""
+        model: Any = self.run.model
+        if model.dim_ is None or comparisons.items.features is not None:
+            return comparisons
+        if comparisons.items.texts is None:
+            raise DataError(
+                "The model was fitted on features, and the data hold ids of items without texts.",
+                where=str(path),
+                fix="Give --items with the texts, and --features if they are your own.",
+            )
+        if self.encoding.name is None:
+            raise UsageError(
+                f"Nobody knows which encoder made the features of this model (space {model.feature_space_!r}).",
+                where=str(self.run.directory),
+                fix="Name it with --encoder, or give --items and --features.",
+            )
+        items, _ = self.encoding.attach(comparisons.items, progress)
+        return comparisons.with_items(items)
+
+
+def _recorded(file: FileRecord | None, option: str) -> Path | None:
+    if file is None:
+        return None
+    path = Path(file.path)
+    if not path.exists():
+        raise UsageError(
+            "A file that the run was fitted on is gone.", where=str(path), fix=f"Say where it is now with {option}."
+        )
+    return path
+
+
+def _same_encoding(run: Run, asked: Encoding) -> Encoding:
+    recorded = None if run.record is None else run.record.encoder
+    if recorded is None or asked.name is not None:
+        return asked
+    options: Mapping[str, Any] = {**recorded.options, **asked.options}
+    private = [name for name in PRIVATE if name in recorded.options and name not in asked.options]
+    if private:
+        value = recorded.options[private[0]]
+        raise UsageError(
+            f"This run's encoder {recorded.name} sends texts away with {private[0]}={value}, which a run does not "
+            "decide for you.",
+            where=str(run.directory / "run.json"),
+            fix=f"If that is what you want, repeat --encoder-option {private[0]}={value}.",
+        )
+    cache = asked.cache
+    if cache is None and run.record is not None and run.record.cache is not None and Path(run.record.cache).is_dir():
+        cache = Path(run.record.cache)
+    return Encoding(recorded.name, options, cache)

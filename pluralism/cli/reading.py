@@ -1,0 +1,206 @@
+"""DATA on the command line: files of several kinds, all turned into comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pluralism.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pluralism.data import Comparisons, DataReport, Items, Rankings, Ratings
+    from pluralism.data.sources import Source
+
+__all__ = ["KINDS", "Reading"]
+
+KINDS = ("comparisons", "ratings", "rankings", "preflib", "polis")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of data are read.
+
+    Parameters
+    ----------
+    kind : str, optional
+        One of `KINDS`; left out, by name and columns.
+    columns : mapping of str to str
+        Names of the contract to names in the file.
+    user : str, optional
+        Who judged, for a file of comparisons without users.
+    attribute : str, optional
+        Which attribute of ratings to compare by.
+    max_pairs : int, optional
+        The most pairs made of one user's ratings, or of one ballot.
+    items, features : Path, optional
+        Texts and the user's own features of items; the data then hold ids.
+    """
+
+    kind: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    attribute: str | None = None
+    max_pairs: int | None = None
+    items: Path | None = None
+    features: Path | None = None
+
+    @cached_property
+    def known_items(self) -> Items | None:
+        """The items that the user gave, read once.
+
+        Raises
+        ------
+        UsageError
+            If there are features without items.
+        DataError
+            If the files do not hold items, or features that do not fit them.
+        """
+        from pluralism.data import Items
+
+        if self.items is None:
+            if self.features is not None:
+                raise UsageError(
+                    "There are features without items, so nobody knows which row belongs to which text.",
+                    where=f"--features {self.features}",
+                    fix="Give --items as well: a file with the columns id and text, one row for each row of features.",
+                )
+            return None
+        return Items.read(self.items, features=self.features)
+
+    def read(self, path: Path) -> tuple[Comparisons, str]:
+        """Read a file as comparisons.
+
+        Returns
+        -------
+        comparisons : Comparisons
+        kind : str
+            What the file holds, one of `KINDS`.
+
+        Raises
+        ------
+        DataError
+            Naming file, row and column of what is wrong.
+        UsageError
+            If options do not fit the kind.
+        """
+        source, kind = self._open(path)
+        if kind in ("ratings", "polis"):
+            ratings = self._ratings(path, source)
+            return ratings.to_comparisons(attribute=self.attribute, max_pairs_per_user=self.max_pairs), kind
+        self._refuse("attribute", kind, self.attribute, "ratings")
+        if kind in ("rankings", "preflib"):
+            return self._rankings(path, source).to_comparisons(max_pairs_per_ballot=self.max_pairs), kind
+        self._refuse("max-pairs", kind, self.max_pairs, "ratings and rankings")
+        return self._comparisons(path, source), kind
+
+    def read_items(self, path: Path) -> tuple[Items, Comparisons | None]:
+        """Read a table of items, or the items of judgements together with these.
+
+        Raises
+        ------
+        DataError
+            Naming file, row and column of what is wrong.
+        """
+        from pluralism.data.item_columns import items_from_source
+
+        if self._plain_kind(path) is None:
+            source = self._open(path)[0]
+            if source is not None and "id" in source and "text" in source:
+                return items_from_source(source), None
+        comparisons, _ = self.read(path)
+        return comparisons.items, comparisons
+
+    def check(self, path: Path) -> DataReport:
+        """Check a file, and list all that is wrong with it.
+
+        Raises
+        ------
+        DataError
+            If a Polis export cannot be read.
+        """
+        from pluralism.data.check import check_file
+
+        kind = self._plain_kind(path)
+        if kind == "polis":
+            self._refuse_items(kind)
+            return self._ratings(path, None, strict=False).check()
+        if kind is None:
+            try:
+                kind = self._open(path)[1]
+            except DataError:
+                # The report says that the file cannot be read, and why.
+                kind = "comparisons"
+        return check_file(
+            path,
+            self.items,
+            self.features,
+            kind="ratings" if kind == "ratings" else "rankings" if kind in ("rankings", "preflib") else "comparisons",
+            columns=self.columns or None,
+            user=self.user,
+        )
+
+    def _plain_kind(self, path: Path) -> str | None:
+        """The kind as far as it is known without opening the file."""
+        from pluralism.data.preflib import SUFFIXES
+
+        if self.kind is not None and self.kind not in KINDS:
+            raise UsageError(
+                f"{self.kind!r} is no kind of data.", where="--kind", fix=f"Use one of {', '.join(KINDS)}."
+            )
+        if self.kind is not None:
+            return self.kind
+        if path.suffix.lower() in SUFFIXES:
+            return "preflib"
+        return "polis" if path.is_dir() else None
+
+    def _open(self, path: Path) -> tuple[Source | None, str]:
+        """The columns of a table, and what they are; no columns for files that are no tables."""
+        from pluralism.data.files_io import read_source
+
+        kind = self._plain_kind(path)
+        if kind in ("preflib", "polis"):
+            self._refuse_items(kind)
+            return None, kind
+        source = read_source(path).renamed(self.columns)
+        if kind is None:
+            if "ranking" in source or ("item" in source and "rank" in source):
+                kind = "rankings"
+            else:
+                kind = "ratings" if "item" in source and "value" in source else "comparisons"
+        return source, kind
+
+    def _comparisons(self, path: Path, source: Source | None) -> Comparisons:
+        from pluralism.data.comparison_columns import comparisons_from_source
+        from pluralism.data.files_io import read_source
+
+        table = read_source(path).renamed(self.columns) if source is None else source
+        return comparisons_from_source(table, items=self.known_items, user=self.user)
+
+    def _ratings(self, path: Path, source: Source | None, *, strict: bool = True) -> Ratings:
+        from pluralism.data.polis import read_polis
+        from pluralism.data.rating_columns import ratings_from_source
+
+        return (
+            read_polis(path, strict=strict) if source is None else ratings_from_source(source, items=self.known_items)
+        )
+
+    def _rankings(self, path: Path, source: Source | None) -> Rankings:
+        from pluralism.data.preflib import read_preflib
+        from pluralism.data.ranking_columns import rankings_from_source
+
+        return read_preflib(path) if source is None else rankings_from_source(source, items=self.known_items)
+
+    def _refuse(self, option: str, kind: str, value: object, fits: str) -> None:
+        if value is not None:
+            raise UsageError(
+                f"The data are {kind}.", where=f"--{option}", fix=f"--{option} is for {fits}; leave it out."
+            )
+
+    def _refuse_items(self, kind: str) -> None:
+        for option in ("items", "features", "user"):
+            self._refuse(option, kind, getattr(self, option), "tables")
+        if self.columns:
+            self._refuse("column", kind, self.columns, "tables")

@@ -1,0 +1,118 @@
+"""`pluralism report`: a run as one page for a browser."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pluralism.cli.options import (
+    CacheOption,
+    EncoderOption,
+    EncoderSettingOption,
+    FeaturesOption,
+    ItemsOption,
+    JsonOption,
+    RunArgument,
+    SeedOption,
+    SupportOption,
+    settings_of,
+)
+from pluralism.cli.output import clean_text, output
+from pluralism.cli.tables import wrapped
+from pluralism.errors import DataWarning, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pluralism.cli.run_directory import DataRecord, Run
+
+__all__ = ["report"]
+
+
+def report(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("report.html"),
+    data: Annotated[
+        Path | None, typer.Option("--data", help="What the run was fitted to, if it is no longer where it was.")
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="Comparisons to score; without them a part of the data is held out anew."),
+    ] = None,
+    support: SupportOption = None,
+    title: Annotated[str, typer.Option("--title", help="Title of the page.")] = "Who wants what",
+    seed: SeedOption = 0,
+    encoder: EncoderOption = None,
+    encoder_option: EncoderSettingOption = None,
+    cache: CacheOption = None,
+    items: ItemsOption = None,
+    features: FeaturesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a self-contained HTML report on RUN: who the groups are, what each wants, and how sure that is."""
+    from pluralism.cli.encoding import Encoding
+    from pluralism.cli.loading import RunData
+    from pluralism.cli.progress import stages
+    from pluralism.cli.reading import Reading
+    from pluralism.cli.run_directory import load_run
+    from pluralism.reports import build_report
+
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise UsageError("The report is an HTML file.", where=f"--out {out}", fix="Name a .html file.")
+    loaded = load_run(run)
+    recorded = None if loaded.record is None else loaded.record.data
+    fitted_to = _training_data(loaded, recorded, data)
+    # The data of the fit are read as they were then; other files by what they are.
+    manners = (
+        {} if recorded is None else recorded.model_dump(include={"kind", "columns", "user", "attribute", "max_pairs"})
+    )
+    encoding = Encoding(encoder, settings_of(encoder_option), cache)
+    then = RunData(loaded, Reading(**manners, items=items, features=features), encoding)
+    now = RunData(loaded, Reading(items=items, features=features), encoding)
+    with output(as_json) as result:
+        with stages() as stage:
+            stage("reading and embedding")
+            page = build_report(
+                loaded.model,
+                then.read(fitted_to, stage.share),
+                test=None if test is None else now.read(test, stage.share),
+                support=None if support is None else now.read(support, stage.share),
+                title=title,
+                command=shlex.join(["pluralism", *sys.argv[1:]]),
+                progress=stage,
+                rng=seed,
+            )
+            out.parent.mkdir(parents=True, exist_ok=True)
+            page.write(out)
+        document = {"run": str(run), "report": str(out), "content": json.loads(page.to_json())}
+        result.show(document, lambda console: _render(console, repr(page), out))
+
+
+def _render(console: Console, summary: str, out: Path) -> None:
+    for line in summary.splitlines():
+        wrapped(console, clean_text(line))
+    console.print(f"\nreport written to {out}", soft_wrap=True)
+
+
+def _training_data(run: Run, recorded: DataRecord | None, given: Path | None) -> Path:
+    """Where the data of the fit are; a warning if they are not what they were."""
+    from pluralism.cli.run_directory import file_record
+
+    if given is None and recorded is None:
+        raise UsageError(
+            "This model was saved from Python, so nobody knows what it was fitted to.",
+            where=str(run.directory),
+            fix="Name the data with --data.",
+        )
+    path = given if given is not None else Path(recorded.path if recorded is not None else "")
+    if not path.exists():
+        raise UsageError("The data of the run are gone.", where=str(path), fix="Say where they are now with --data.")
+    if recorded is not None and file_record(path).sha256 != recorded.sha256:
+        warnings.warn(f"{path} is not the file that the run was fitted to, or has changed.", DataWarning, stacklevel=2)
+    return path

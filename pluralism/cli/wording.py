@@ -1,0 +1,45 @@
+"""Remedies that the library words for Python, worded for the command line."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["as_options"]
+
+_OPTIONS = {
+    "attribute": "--attribute",
+    "cache": "--cache",
+    "columns": "--column",
+    "covariates": "--covariate",
+    "encoder": "--encoder",
+    "features": "--features",
+    "items": "--items",
+    "kind": "--kind",
+    "max_pairs_per_ballot": "--max-pairs",
+    "max_pairs_per_user": "--max-pairs",
+    "n_groups": "--groups",
+    "ridge": "--ridge",
+    "ties": "--ties",
+    "user": "--user",
+}
+_KEYWORD = re.compile(rf"(?<![\w.-])({'|'.join(_OPTIONS)})=(?:'([^']*)'|\"([^\"]*)\"|([\w.]*\w|\.\.\.))?")
+_COLUMNS = re.compile(r"columns=\{'([^']*)': '([^']*)'\}")
+
+
+def as_options(text: str) -> str:
+    """Turn keyword arguments into options.
+
+    Examples
+    --------
+    >>> as_options("If one user made all judgements, pass user='all'.")
+    'If one user made all judgements, pass --user all.'
+    >>> as_options("The column holds texts, not ids: leave out items=, or write the ids into the column.")
+    'The column holds texts, not ids: leave out --items, or write the ids into the column.'
+    """
+    text = _COLUMNS.sub(r"--column \1=\2", text)
+
+    def option(match: re.Match[str]) -> str:
+        value = next((group for group in match.groups()[1:] if group), "")
+        return f"{_OPTIONS[match.group(1)]} {value}".rstrip()
+
+    return _KEYWORD.sub(option, text)
