@@ -1,6 +1,6 @@
 """Validators of raw columns, shared by the containers (which stop at the first fault) and by `check` (which lists all).
 
-A validator looks at one column, or at two that belong together, and gives back a `Fault` or None. It never raises for
+A validator looks at one column and gives back a `Fault` or None. It never raises for
 what is in the data and never changes a value.
 """
 
@@ -16,17 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
-from pluralism.errors import DataError
-
 __all__ = [
     "Fault",
     "bad_range",
-    "empty_texts",
     "likely_misspellings",
-    "missing_values",
     "not_numbers",
     "number_faults",
-    "same_values",
     "to_numbers",
 ]
 
@@ -60,12 +55,6 @@ class Fault:
     what: str
     fix: str
 
-    def error(self, source: str | None = None) -> DataError:
-        """The fault as an error that names the file, the first row (1-based, header not counted) and the column."""
-        more = f" (and {len(self.rows) - 1:,} more)" if len(self.rows) > 1 else ""
-        place = f"row {int(self.rows[0]) + 1:,}{more}, column {self.column!r}: {_short(self.values[0])}"
-        return DataError(self.what, where=f"{source}, {place}" if source else place, fix=self.fix)
-
 
 def likely_misspellings(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
     """Unknown column names that are close to a known one which is absent: found name -> meant name.
@@ -88,16 +77,8 @@ def likely_misspellings(names: Iterable[str], known: Sequence[str]) -> dict[str,
     return meant
 
 
-def missing_values(column: pa.ChunkedArray, name: str, *, kind: str = "missing values") -> Fault | None:
-    """Rows that are null, or NaN in a column of floats."""
-    at_fault = _null(column)
-    return _fault(
-        kind, name, at_fault, column, f"Column {name!r} has empty cells.", f"Fill in {name!r} or remove these rows."
-    )
-
-
 def not_numbers(column: pa.ChunkedArray, name: str) -> Fault | None:
-    """Rows whose cell is text that cannot be read as a number; empty cells and NaN are left to `missing_values`."""
+    """Rows whose cell is text that cannot be read as a number; empty cells and NaN are left to the caller."""
     if not _is_text(column.type):
         if _is_number(column.type):
             return None
@@ -163,7 +144,7 @@ def number_faults(
 def bad_range(
     values: Float[np.ndarray, " rows"], name: str, *, low: float, high: float, kind: str | None = None
 ) -> Fault | None:
-    """Rows outside [low, high], infinities included; NaN is left to `missing_values`."""
+    """Rows outside [low, high], infinities included; NaN is left to the caller."""
     with np.errstate(invalid="ignore"):
         at_fault = (values < low) | (values > high) | np.isinf(values)
     span = "finite"
@@ -176,36 +157,6 @@ def bad_range(
         values,
         f"Column {name!r} must be {span}.",
         f"Rescale {name!r} or remove these rows.",
-    )
-
-
-def same_values(first: pa.ChunkedArray, second: pa.ChunkedArray, names: tuple[str, str]) -> Fault | None:
-    """Rows in which two columns that must differ are equal (comparisons of a thing with itself)."""
-    if first.type != second.type:
-        first, second = pc.cast(first, pa.large_string()), pc.cast(second, pa.large_string())
-    at_fault = _to_bool(pc.fill_null(pc.equal(first, second), False))
-    return _fault(
-        "self-comparisons",
-        ", ".join(names),
-        at_fault,
-        first,
-        "Something is compared with itself.",
-        f"Remove the rows in which {names[0]!r} and {names[1]!r} are the same.",
-    )
-
-
-def empty_texts(column: pa.ChunkedArray, name: str) -> Fault | None:
-    """Rows whose text is empty or only white space."""
-    if not _is_text(column.type):
-        return None
-    at_fault = _to_bool(pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0), False))
-    return _fault(
-        "empty texts",
-        name,
-        at_fault,
-        column,
-        f"Column {name!r} has empty texts.",
-        "Fill in the text, or remove these rows.",
     )
 
 
@@ -256,8 +207,3 @@ def _to_float(column: pa.ChunkedArray | pa.Array) -> Float[np.ndarray, " rows"]:
     filled = pc.fill_null(column, float("nan"))
     values = filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy()
     return np.array(values, dtype=np.float64)
-
-
-def _short(value: Any, length: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 1] + "…"

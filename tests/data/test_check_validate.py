@@ -8,12 +8,9 @@ import pytest
 
 from pluralism.data.validate import (
     bad_range,
-    empty_texts,
     likely_misspellings,
-    missing_values,
     not_numbers,
     number_faults,
-    same_values,
     to_numbers,
 )
 
@@ -55,27 +52,11 @@ def test_dates_are_no_numbers() -> None:
     assert [(fault.kind, fault.rows.tolist()) for fault in faults] == [("numbers", [0, 1])]
 
 
-def test_nan_is_missing_in_floats_only() -> None:
-    fault = missing_values(_column([1.0, float("nan"), None]), "user")
-    assert fault is not None and fault.rows.tolist() == [1, 2]
-    assert missing_values(_column(["a", "nan", "b"]), "user") is None
-
-
 def test_range_leaves_nan_alone() -> None:
     fault = bad_range(np.array([0.5, np.nan, 1.0, 1.0001, -np.inf]), "outcome", low=0, high=1)
     assert fault is not None and fault.rows.tolist() == [3, 4]
     weights = bad_range(np.array([0.0, 5.0, -1.0, np.inf]), "weight", low=0, high=np.inf)
     assert weights is not None and weights.rows.tolist() == [2, 3]
-
-
-def test_same_values_over_different_types() -> None:
-    fault = same_values(_column([1, 2, 3]), _column(["1", "3", None]), ("left", "right"))
-    assert fault is not None and fault.rows.tolist() == [0]
-
-
-def test_empty_texts_are_blank_ones_too() -> None:
-    fault = empty_texts(_column(["a", "", " \n\t", None]), "left")
-    assert fault is not None and fault.rows.tolist() == [1, 2]
 
 
 def test_misspellings_are_matched_once_and_never_to_a_column_that_is_there() -> None:
@@ -86,9 +67,3 @@ def test_misspellings_are_matched_once_and_never_to_a_column_that_is_there() -> 
         "outcom": "outcome",
     }
     assert likely_misspellings(["user", "left", "right", "outcome", "leftt", "topic"], known) == {}
-
-
-def test_the_error_names_file_row_and_column() -> None:
-    _, faults = number_faults(_column([0.5, 2.0, 3.0]), "outcome", low=0, high=1)
-    text = str(faults[0].error("votes.csv"))
-    assert "votes.csv, row 2 (and 1 more), column 'outcome': 2.0" in text and "fix:" in text
