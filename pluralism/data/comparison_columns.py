@@ -64,8 +64,9 @@ def comparisons_from_source(
     user: str | None = None,
     texts: bool | None = None,
     strict: bool = True,
+    log: FaultLog | None = None,
 ) -> Comparisons:
-    """Read the contract; the arguments are those of `Comparisons.read`."""
+    """Read the contract; the arguments are those of `Comparisons.read`, and a log of faults already found."""
     source = source.renamed(columns)
     left, right = _layout(source)
     needed = (left, right) if left == "chosen" else (left, right, "outcome")
@@ -78,7 +79,7 @@ def comparisons_from_source(
     warn_of_misspellings(source, ("user", *needed, *_OPTIONAL))
     if user is not None and "user" in source:
         raise UsageError(f"There is a column 'user', and user={user!r} as well.", fix="Leave out user=.")
-    log = source.log()
+    log = source.log() if log is None else log
     n = source.n_rows
     labels = pa.array([user] * n, pa.large_string()) if user is not None else clean_labels(source["user"], log, "user")
     resolve = item_reader(source, (left, right), items, texts, log)

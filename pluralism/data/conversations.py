@@ -61,7 +61,7 @@ def reads_back(messages: Sequence[Mapping[str, Any]], lone: str) -> bool:
 
 def _begins_with_mark(text: str) -> bool:
     mark = _MARK.match(text)
-    return mark is not None and mark[1] in _ROLES
+    return mark is not None and mark.start(1) == 0 and mark[1] in _ROLES
 
 
 def _turn(message: Mapping[str, Any]) -> tuple[str, str]:

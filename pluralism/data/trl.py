@@ -18,13 +18,12 @@ file contract (user, weight, group, time, source); TRL's `margin` is read as `st
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool
 
 from pluralism.data.columns import require_columns
 from pluralism.data.comparison_columns import comparisons_from_source
@@ -68,26 +67,13 @@ def comparisons_from_trl(
         user = "all"
     log = source.log()
     prompt, chosen, rejected = _texts(source, log)
-    good, faults = log.settle(strict=strict)
     names = ("user", "weight", "group", "time", "source", "strength")
     kept = {name: source[name] for name in names if name in source}
     if "margin" in source and "strength" not in source:
         kept["strength"] = source["margin"]
-    kept |= {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-    rows, lines = np.flatnonzero(good), source.lines
-
-    def find(numbers: Sequence[int]) -> list[int]:
-        return [] if lines is None else lines([int(rows[number]) for number in numbers])
-
-    texts = Source(
-        source.name,
-        {name: raw_column(_kept(column, good)) for name, column in kept.items()},
-        len(rows),
-        lines=None if lines is None else find,
-        aliases=source.aliases,
-    )
-    read = comparisons_from_source(texts, user=user, texts=True, strict=strict)
-    return read._replace(faults=(*faults, *(replace(fault, rows=rows[fault.rows]) for fault in read.faults)))
+    texts = {"prompt": raw_column(prompt), "chosen": raw_column(chosen), "rejected": raw_column(rejected)}
+    source = replace(source, columns=kept | texts, metadata={})
+    return comparisons_from_source(source, user=user, texts=True, strict=strict, log=log)
 
 
 def trl_table(
@@ -280,9 +266,3 @@ def _holds_lists(raw: RawColumn) -> bool:
     if isinstance(raw, list):
         return any(isinstance(value, list) for value in raw)
     return bool(pa.types.is_nested(raw.type))
-
-
-def _kept(raw: RawColumn, good: Bool[np.ndarray, " rows"]) -> RawColumn:
-    if isinstance(raw, list):
-        return [value for value, keep in zip(raw, good, strict=True) if keep]
-    return raw.filter(pa.array(good))

@@ -83,31 +83,24 @@ def test_files_may_have_a_prefix(tmp_path):
         read_polis(tmp_path)
 
 
+ITEM = r"no item has[\s\S]*column 'comment-id' \(read as 'item'\), row 8 \(line 9 of the file\): '77'"
+BODY = r"empty[\s\S]*comments\.csv, column 'comment-body' \(read as 'text'\), row 3 \(line 5"
+FLIPPED = MATRIX.replace("1,0,1,0\n", "1,0,-1,0\n").replace("-1,1\n", "1,-1\n")
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"votes": VOTES + "5,b,0,1,2\n"}, r"outside the scale|between[\s\S]*votes.csv[\s\S]*row 8 \(line 9"),
-        ({"votes": VOTES + "5,b,0,1,\n"}, r"votes.csv, column 'vote' \(read as 'value'\), row 8 \(line 9"),
-        (
-            {"votes": VOTES + "5,b,77,1,1\n"},
-            r"no item has[\s\S]*column 'comment-id' \(read as 'item'\), row 8 \(line 9 of the file\): '77'",
-        ),
-        ({"votes": VOTES + "5,b,0,,1\n"}, r"votes.csv, column 'voter-id' \(read as 'user'\), row 8"),
+        ({"votes": VOTES + "5,b,0,1,2\n"}, r"outside the scale[\s\S]*votes\.csv[\s\S]*row 8 \(line 9"),
+        ({"votes": VOTES + "5,b,0,1,\n"}, r"votes\.csv, column 'vote' \(read as 'value'\), row 8 \(line 9"),
+        ({"votes": VOTES + "5,b,77,1,1\n"}, ITEM),
+        ({"votes": VOTES + "5,b,0,,1\n"}, r"votes\.csv, column 'voter-id' \(read as 'user'\), row 8"),
         ({"votes": VOTES.replace("vote\n", "ballot\n", 1)}, r"'vote' is missing"),
-        (
-            {"comments": COMMENTS + "3,a,3,0,0,0,0,\r\n"},
-            r"empty[\s\S]*comments.csv, column 'comment-body' \(read as 'text'\), row 3 \(line 5",
-        ),
-        (
-            {"comments": COMMENTS + "3,a,1,0,0,0,0,x\r\n"},
-            r"more than once[\s\S]*column 'comment-id' \(read as 'id'\), row 3",
-        ),
-        ({"comments": None}, "lacks comments.csv"),
-        ({"votes": None, "matrix": None}, "both votes.csv and participants-votes.csv"),
-        (
-            {"matrix": MATRIX.replace("1,0,1,0\n", "1,0,-1,0\n").replace("-1,1\n", "1,-1\n")},
-            r"opposite sign[\s\S]*multiply",
-        ),
+        ({"comments": COMMENTS + "3,a,3,0,0,0,0,\r\n"}, BODY),
+        ({"comments": COMMENTS + "3,a,1,0,0,0,0,x\r\n"}, r"more than once[\s\S]*'comment-id' \(read as 'id'\), row 3"),
+        ({"comments": None}, r"lacks comments\.csv"),
+        ({"votes": None, "matrix": None}, r"both votes\.csv and participants-votes\.csv"),
+        ({"matrix": FLIPPED}, r"opposite sign[\s\S]*multiply"),
     ],
 )
 def test_faults_name_file_row_and_column(tmp_path, files, said):
