@@ -91,9 +91,11 @@ def adapt(
 
 
 def _render(console: Console, found: dict[str, Any], shown: list[list[Any]]) -> None:
+    from pluralism.reports import group_name
+
     heading(console, f"{found['users']:,} users placed by {found['n']:,} answers in {found['n_groups']} groups")
     console.print(f"{percent(found['placed_with_90_percent'])} with 90 % certainty\n")
-    print_table(console, ["user", "answers", *(f"group {k}" for k in range(found["n_groups"]))], shown)
+    print_table(console, ["user", "answers", *map(group_name, range(found["n_groups"]))], shown)
     if found["users"] > len(shown):
         console.print(f"and {found['users'] - len(shown):,} more")
-    console.print(f"written to {found['out']}", soft_wrap=True)
+    console.print(f"written to {found['out']}, where Group A is group_0, and so on", soft_wrap=True)

@@ -9,8 +9,7 @@ import numpy as np
 
 from pluralism.calibration import accuracy, log_loss
 from pluralism.data.demo import AXES, demo_axes, demo_groups
-from pluralism.reports.palette import group_name
-from pluralism.reports.preferences import group_preferences
+from pluralism.reports import group_name, group_preferences
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from pluralism.data.demo import DemoTruth
     from pluralism.evaluation import Evaluation, FewShotCurve
     from pluralism.models import MixtureBradleyTerry
-    from pluralism.reports.preferences import GroupPreferences
+    from pluralism.reports import GroupPreferences
 
 __all__ = ["findings", "oracle"]
 
@@ -99,8 +98,8 @@ def oracle(test: Comparisons, probability: Float[np.ndarray, " pairs"]) -> dict[
     def share_right(rows: np.ndarray) -> float:
         return float(accuracy(probability[rows & decided], test.outcome[rows & decided]))
 
-    names = [] if test.groups is None else test.groups.to_pylist()
-    by_group = {name: share_right(test.group == code) for code, name in enumerate(names)}
+    names = [group.name for group in demo_groups()]
+    by_group = {name: share_right(np.asarray(test.group) == code) for code, name in enumerate(names)}
     return {
         "accuracy": share_right(decided),
         "nll": float(log_loss(probability, test.outcome)),

@@ -84,7 +84,7 @@ def _write(folder: Path, items: Items, comparisons: Comparisons | None) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / FEATURES) as temporary:
-        np.save(temporary, items.features, allow_pickle=False)
+        np.save(temporary, np.asarray(items.features), allow_pickle=False)
     items.write(folder / ITEMS)
     if comparisons is not None:
         comparisons.write(folder / COMPARISONS, as_ids=True)

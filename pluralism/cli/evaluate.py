@@ -26,6 +26,7 @@ from pluralism.cli.options import (
     pairs_of,
     settings_of,
 )
+from pluralism.cli.output import clean_text, output
 from pluralism.cli.tables import heading, number, print_table, span, wrapped
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ def evaluate(
     """
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.loading import RunData
-    from pluralism.cli.output import output
     from pluralism.cli.progress import stages
     from pluralism.cli.reading import Reading
     from pluralism.cli.run_directory import load_run
@@ -72,12 +72,15 @@ def evaluate(
     source = RunData(loaded, reading, Encoding(encoder, settings_of(encoder_option), cache))
     with output(as_json) as result:
         with stages() as stage:
-            paths = {"test": data, "support": support, "calibration": calibration}
             stage("reading and embedding")
-            parts = {name: None if path is None else source.read(path, stage.share) for name, path in paths.items()}
-            stage("scoring")
-            test = parts.pop("test")
-            evaluation = score(loaded.model, test, **parts, rng=seed)
+            test = source.read(data, stage.share)
+            evaluation = score(
+                loaded.model,
+                test,
+                support=None if support is None else source.read(support, stage.share),
+                calibration=None if calibration is None else source.read(calibration, stage.share),
+                rng=seed,
+            )
         document = {"run": str(run), "model": type(loaded.model).__name__, **evaluation.to_dict()}
         result.show(document, lambda console: render_evaluation(console, document))
 
@@ -97,6 +100,7 @@ def render_evaluation(console: Console, found: dict[str, Any]) -> None:
     heading(console, f"{found['model']} on {found['n']:,} comparisons{ties}")
     console.print(f"by {found['users']:,} users: {'; '.join(placed)}\n")
     interval = found["intervals"]
+    of_model = "model" in found["group_source"]
     band = span((found["ece_null_low"], found["ece_null_high"]))
     rows: list[list[Any]] = [
         ["accuracy", number(found["accuracy"]), span(interval.get("accuracy")), "share of decisions predicted"],
@@ -107,7 +111,7 @@ def render_evaluation(console: Console, found: dict[str, Any]) -> None:
             "worst group",
             number(found["worst_group_accuracy"]),
             span(interval.get("worst_group_accuracy")),
-            found["worst_group"] or "",
+            _shown(found["worst_group"] or "", of_model),
         ],
         [
             "tenth user",
@@ -128,7 +132,7 @@ def render_evaluation(console: Console, found: dict[str, Any]) -> None:
             ["group", "rows", "users", "accuracy", "interval", "NLL", "ECE", "chance ECE"],
             [
                 [
-                    row["name"],
+                    _shown(row["name"], of_model),
                     f"{row['n']:,}",
                     f"{row['users']:,}",
                     number(row["accuracy"]),
@@ -143,6 +147,14 @@ def render_evaluation(console: Console, found: dict[str, Any]) -> None:
     verdict = _verdict(found)
     if verdict:
         wrapped(console, verdict)
+
+
+def _shown(name: str, of_model: bool) -> str:
+    """The name of a group for people: a group of the model is lettered, as in reports."""
+    from pluralism.reports import group_name
+
+    number_of = name.removeprefix("group ")
+    return group_name(int(number_of)) if of_model and number_of.isdecimal() else clean_text(name, 40)
 
 
 def _verdict(found: dict[str, Any]) -> str:

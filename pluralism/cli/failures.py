@@ -57,7 +57,7 @@ def report_failure(error: BaseException, command: str) -> int:
         usage = UsageError(_sentence(error.format_message()), where=command, fix=f"{command} --help lists the options.")
         return _say(str(usage), BAD_INPUT)
     if isinstance(error, OSError) and error.filename is not None:
-        from pluralism.files import storage_error
+        from pluralism.files.atomic import storage_error
 
         return _say(str(storage_error("read or write", str(error.filename), error)), BAD_INPUT)
     if isinstance(error, MemoryError):

@@ -129,8 +129,7 @@ def fit(
             started = time.monotonic()
             stage(f"reading {data.name}")
             comparisons, found_kind = reading.read(data)
-            sources = {"data": file_record(data)}
-            sources |= {name: file_record(p) for name, p in (("items", items), ("features", features)) if p is not None}
+            source = file_record(data)
             stage("embedding")
             embedded, encoder_name = encoding.attach(comparisons.items, stage.share)
             comparisons = comparisons.with_items(embedded)
@@ -144,7 +143,8 @@ def fit(
                 recipe=recipe.name,
                 seed=seed,
                 data=DataRecord(
-                    **sources.pop("data").model_dump(),
+                    path=source.path,
+                    sha256=source.sha256,
                     kind=found_kind,
                     columns=dict(reading.columns),
                     user=user,
@@ -153,7 +153,8 @@ def fit(
                     rows=len(comparisons),
                     users=comparisons.n_users,
                 ),
-                **sources,
+                items=None if items is None else file_record(items),
+                features=None if features is None else file_record(features),
                 encoder=None
                 if encoder_name is None
                 else EncoderRecord(name=encoder_name, options=dict(encoding.options), space=embedded.feature_space),

@@ -63,6 +63,8 @@ def fit_document(run: Path, recipe: Recipe, model: Any, comparisons: Comparisons
 
 def render_fit(console: Console, found: dict[str, Any]) -> None:
     """Print what `fit_document` holds."""
+    from pluralism.reports import group_name
+
     heading(console, clean_text(found["title"]))
     features = f"{found['dim']} features" if found["dim"] else "no features"
     effects = f" and {found['item_effects']:,} items' own effects" if found["item_effects"] else ""
@@ -70,14 +72,19 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
         f"{found['n']:,} judgements by {found['users']:,} users of {found['items']:,} items, {features}{effects}; "
         f"{found['seconds']:.1f} s\n"
     )
+    groups = [group_name(k) for k in range(found["n_groups"])]
     if found["n_groups"] > 1:
         print_table(
             console,
-            ["group", "share of users", "95 % interval", "users' worth"],
+            ["", "share of users", "95 % interval", "users' worth"],
             [
-                [f"group {k}", percent(share), percent_span(bounds), f"{worth:.1f}"]
-                for k, (share, bounds, worth) in enumerate(
-                    zip(found["group_weights"], found["group_weight_intervals"], found["effective_n"], strict=True)
+                [name, percent(share), percent_span(bounds), f"{worth:.1f}"]
+                for name, share, bounds, worth in zip(
+                    groups,
+                    found["group_weights"],
+                    found["group_weight_intervals"],
+                    found["effective_n"],
+                    strict=True,
                 )
             ],
         )
@@ -86,7 +93,6 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
         _render_selection(console, found["selection"])
     if found["covariate_names"]:
         names = [clean_text(name, 30) for name in found["covariate_names"]]
-        groups = [f"group {k}" for k in range(found["n_groups"])]
         print_table(
             console,
             ["logits a unit of", *groups],

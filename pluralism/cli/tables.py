@@ -14,25 +14,26 @@ if TYPE_CHECKING:
 __all__ = ["heading", "number", "percent", "percent_span", "print_table", "span", "table", "wrapped"]
 
 Number = float | int | None
+Side = Literal["left", "right"]
+Column = str | tuple[str, Side]
 
 
-def table(columns: Sequence[str | tuple[str, Literal["left", "right"]]], rows: Iterable[Sequence[Any]]) -> Table:
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Table:
     """A table with one line under the header; columns are to the right unless said otherwise, the first to the left."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        name, side = (column, "right" if position else "left") if isinstance(column, str) else column
+        other: Side = "right" if position else "left"
+        name, side = (column, other) if isinstance(column, str) else column
         made.add_column(name, justify=side, overflow="fold", no_wrap=side == "right")
     for row in rows:
         made.add_row(*["" if cell is None else str(cell) for cell in row])
     return made
 
 
-def print_table(
-    console: Console, columns: Sequence[str | tuple[str, Literal["left", "right"]]], rows: Iterable[Sequence[Any]]
-) -> None:
+def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table, and an empty line after it."""
     console.print(table(columns, rows))
     console.print()
