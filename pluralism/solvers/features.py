@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
+from pluralism.solvers.kernels import difference_sums
+
 __all__ = ["FeatureMatrix"]
 
 BLOCK_ROWS = 4096
@@ -65,6 +67,23 @@ class FeatureMatrix:
         for rows, block in self._blocks():
             total += by_item[:, rows] @ block
         return total
+
+    def difference_sums(
+        self,
+        start: Int[np.ndarray, " users_plus_1"],
+        left: Int[np.ndarray, " pairs"],
+        right: Int[np.ndarray, " pairs"],
+        signed: Float[np.ndarray, " pairs"],
+    ) -> Float[np.ndarray, "users dim"]:
+        """Per user (rows sorted by user), the sum of signed[i] times features[left[i]] - features[right[i]]."""
+        n_users = len(start) - 1
+        if self.array.dtype == np.float16:
+            user = np.repeat(np.arange(n_users), np.diff(start))
+            entries = np.concatenate([signed, -signed]), (np.tile(user, 2), np.concatenate([left, right]))
+            return self.left_multiply(csr_matrix(entries, shape=(n_users, self.n_items)))
+        out = np.zeros((n_users, self.dim))
+        difference_sums(start, left, right, signed, self.array, out)
+        return out
 
     def sandwich(self, matrix: csr_matrix) -> Float[np.ndarray, "dim dim"]:
         """Features' @ matrix @ features for a sparse symmetric (items, items) matrix, in blocks of its rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cholesky, eigh, solve_triangular
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
@@ -124,14 +124,16 @@ def _user_points(
 ) -> tuple[Float[np.ndarray, "users axes"], Float[np.ndarray, " users"]]:
     signed = problem.weight * (2.0 * problem.outcome - 1.0)
     user = problem.user
-    ones = np.concatenate([signed, -signed])
-    wins = csr_matrix(
-        (ones, (np.concatenate([user, user]), np.concatenate([problem.left, problem.right]))),
-        shape=(problem.n_users, problem.n_items),
-    )
     weight = np.bincount(user, problem.weight, problem.n_users)
     root = 1.0 / np.sqrt(np.maximum(weight, 1e-12))
     if problem.features is None or gram is None:
+        wins = csr_matrix(
+            (
+                np.concatenate([signed, -signed]),
+                (np.concatenate([user, user]), np.concatenate([problem.left, problem.right])),
+            ),
+            shape=(problem.n_users, problem.n_items),
+        )
         played = np.bincount(problem.left, problem.weight, problem.n_items)
         played = played + np.bincount(problem.right, problem.weight, problem.n_items)
         matrix = wins.multiply(root[:, None]).multiply(1.0 / np.sqrt(played + 1e-12)).tocsr()
@@ -140,10 +142,11 @@ def _user_points(
             return np.zeros((problem.n_users, 1)), weight
         u, s, _ = svds(matrix.astype(np.float64), k=axes, random_state=0)
         return u * s * root[:, None], weight
-    moved = problem.features.left_multiply(wins)
+    moved = problem.features.difference_sums(problem.user_start, problem.left, problem.right, signed)
     ridge = terms.ridge + 1e-8 * np.trace(gram) / len(gram)
     lower = cholesky(gram + ridge * np.eye(len(gram)), lower=True)
     whitened = solve_triangular(lower, moved.T, lower=True).T * np.sqrt(weight.sum()) * root[:, None]
     axes = min(n_groups, whitened.shape[1])
-    _, vectors = np.linalg.eigh(whitened.T @ whitened)
-    return whitened @ vectors[:, -axes:] * root[:, None], weight
+    dim = whitened.shape[1]
+    _, vectors = eigh(whitened.T @ whitened, subset_by_index=[dim - axes, dim - 1])
+    return whitened @ vectors * root[:, None], weight

@@ -11,7 +11,7 @@ from numba import njit, prange
 
 from pluralism.solvers.fast_exp import exp_negative
 
-__all__ = ["evidence_chunk", "evidence_parallel", "sweep_chunk", "sweep_parallel"]
+__all__ = ["difference_sums", "evidence_chunk", "evidence_parallel", "sweep_chunk", "sweep_parallel"]
 
 TILE_ROWS = 512
 
@@ -250,3 +250,13 @@ def evidence_chunk(c, chunks, start, left, right, outcome, weight, offset, score
             for k in range(n_groups):
                 out[u, k] -= np.log(product[k])
         tile_start = tile_end
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def difference_sums(start, left, right, signed, features, out):
+    """`out[u]` = sum over user u's rows of signed * (features[left] - features[right])."""
+    for u in prange(len(start) - 1):
+        for row in range(start[u], start[u + 1]):
+            a, b, s = left[row], right[row], signed[row]
+            for j in range(features.shape[1]):
+                out[u, j] += s * (features[a, j] - features[b, j])

@@ -44,7 +44,7 @@ def fit_mixture(
     *,
     rng: np.random.Generator,
     n_init: int = 4,
-    n_candidates: int = 8,
+    n_candidates: int | None = None,
     tol: float = 1e-9,
     max_iter: int = 500,
     start: Float[np.ndarray, " parameters"] | None = None,
@@ -59,6 +59,8 @@ def fit_mixture(
 
     Parameters
     ----------
+    n_candidates : int, optional
+        Starts that get the few iterations; 2 n_init - 1 if not given, so that one start is the spectral one alone.
     tol : float
         Convergence tolerance in nats an observation.
     start : array, optional
@@ -83,16 +85,15 @@ def fit_mixture(
         best = objective.start() if start is None else start
         starts = []
     else:
-        # starts race: a few iterations each, then the better ones a few more; only the winner is polished
-        runners = [
-            run(vector_from_assignment(objective, precondition, labels), tol, PILOT_ITERATIONS)
-            for labels in assignments(problem, n_groups, terms, gram, rng, max(n_candidates, n_init))
-        ]
-        runners = sorted(runners, key=lambda m: m.value)[:n_init]
-        if len(runners) > 1:
-            runners = sorted((run(m.x, max(tol, 1e-6), max_iter) for m in runners), key=lambda m: m.value)
-        starts = [m.value for m in runners]
-        best = runners[0].x
+        labellings = assignments(problem, n_groups, terms, gram, rng, n_candidates or 2 * n_init - 1)
+        candidates = [vector_from_assignment(objective, precondition, labels) for labels in labellings]
+        best, starts = candidates[0], []
+        if len(candidates) > 1:
+            # starts race: a few iterations each, the better ones to three digits, and only the winner is polished
+            runners = sorted((run(x, tol, PILOT_ITERATIONS) for x in candidates), key=lambda m: m.value)[:n_init]
+            if n_init > 1:
+                runners = sorted((run(m.x, max(tol, 1e-6), max_iter) for m in runners), key=lambda m: m.value)
+            best, starts = runners[0].x, [m.value for m in runners]
         while n_repairs < MAX_REPAIRS:
             repaired = _repair(objective, precondition, best)
             if repaired is None:

@@ -27,6 +27,11 @@ def test_products_equal_dense_ones(pair):
     np.testing.assert_allclose(matrix.left_multiply(sparse), sparse @ dense, **tolerance)
     square = random_array((40, 40), density=0.1, rng=rng).tocsr()
     np.testing.assert_allclose(matrix.sandwich(square), dense.T @ square.toarray() @ dense, **tolerance)
+    start = np.array([0, 3, 3, 5])
+    left, right, signed = np.array([0, 1, 2, 3, 39]), np.array([5, 6, 7, 8, 0]), rng.normal(size=5)
+    expected = np.zeros((3, 6))
+    np.add.at(expected, [0, 0, 0, 2, 2], signed[:, None] * (dense[left] - dense[right]))
+    np.testing.assert_allclose(matrix.difference_sums(start, left, right, signed), expected, **tolerance)
     middle = np.cov(dense.T)
     np.testing.assert_allclose(matrix.quadratic(middle), np.diag(dense @ middle @ dense.T), **tolerance)
 
