@@ -17,6 +17,8 @@ _NAMES = {
     "Rankings": "rankings",
     "Ratings": "ratings",
     "Simulation": "simulate",
+    "check_file": "check",
+    "check_frame": "check",
     "simulate_ideal_points": "simulate",
     "simulate_mixture": "simulate",
 }
@@ -28,11 +30,14 @@ __all__ = [
     "Rankings",
     "Ratings",
     "Simulation",
+    "check_file",
+    "check_frame",
     "simulate_ideal_points",
     "simulate_mixture",
 ]
 
 if TYPE_CHECKING:
+    from pluralism.data.check import check_file, check_frame
     from pluralism.data.comparisons import Comparisons
     from pluralism.data.items import Items
     from pluralism.data.rankings import Rankings

@@ -116,13 +116,13 @@ def number_column(
 def optional_numbers(
     source: Source, name: str, log: FaultLog, *, low: float = -np.inf
 ) -> Float64[np.ndarray, " rows"] | None:
-    """As `number_column`, with NaN for empty cells; None where there is no such column."""
+    """As `number_column`, with NaN for empty cells; None where there is no such column, or nothing in it."""
     if name not in source:
         return None
     column = plain_column(source[name])
     values = to_numbers(column)
     log.note(not_numbers(column, name), bad_range(values, name, low=low, high=np.inf))
-    return values
+    return None if column.null_count == len(column) > 0 else values
 
 
 def outcome_column(source: Source, name: str, log: FaultLog) -> Float64[np.ndarray, " rows"]:
@@ -142,6 +142,8 @@ def time_column(source: Source, name: str, log: FaultLog) -> np.ndarray | None:
     if name not in source:
         return None
     column = plain_column(source[name])
+    if column.null_count == len(column) > 0:
+        return None
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         stamps = column if pa.types.is_timestamp(kind) else column.cast(pa.timestamp("s"))

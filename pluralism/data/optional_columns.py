@@ -20,7 +20,7 @@ __all__ = ["arrow_labels", "arrow_times", "label_pair", "strength_vector", "time
 def label_pair(
     codes: Any, labels: Any, name: str, n: int
 ) -> tuple[Int32[np.ndarray, " rows"] | None, pa.LargeStringArray | None]:
-    """Codes (-1 unknown) and their labels, from both or from a column of labels with gaps; None for no column."""
+    """Codes (-1 unknown) and their labels, from both or from a column of labels with gaps; None without any."""
     if codes is None:
         return None, None
     if labels is not None:
@@ -32,6 +32,8 @@ def label_pair(
     log.settle()
     found, known = encode_labels(strings)
     known = known.drop_null()
+    if len(known) == 0 and n:
+        return None, None
     return code_vector(found, name, n, len(known), lowest=-1), known
 
 

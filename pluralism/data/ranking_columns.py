@@ -207,6 +207,9 @@ def _flattened(raw: RawColumn, source: str) -> tuple[np.ndarray, np.ndarray, Raw
     """Ballot, tie group and label of each entry of a column of lists, or of lists of lists."""
     if isinstance(raw, list):
         raw = raw_column([_nested(value) for value in raw])
+    if not isinstance(raw, list) and pa.types.is_null(raw.type):
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing, raw_column(pa.array([], pa.large_string()))
     if isinstance(raw, list) or not _is_list(raw.type):
         raise DataError(
             "Column 'ranking' must hold lists: texts or ids, best first, with lists inside for ties.",

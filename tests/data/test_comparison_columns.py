@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -341,3 +343,26 @@ def test_reading_is_the_same_from_rows_in_any_file_order(tmp_path):
     rows = [dict(zip(GOOD, row, strict=True)) for row in zip(*GOOD.values(), strict=True)]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     assert Comparisons.read(tmp_path / "a.jsonl").equals(Comparisons.from_frame(rows))
+
+
+def test_empty_optional_columns_are_no_columns():
+    nothing = {name: [None] * 3 for name in ("prompt", "group", "time", "source", "strength")}
+    data = Comparisons.from_frame(frame(**nothing))
+    assert data.equals(Comparisons.from_frame(GOOD))
+    assert data.group is data.groups is data.time is data.source is data.strength is data.items.prompts is None
+    with pytest.raises(DataError, match=r"'weight' has empty cells or NaN[\s\S]*rows 1, 2, 3"):
+        Comparisons.from_frame(frame(weight=[None] * 3))
+
+
+def test_tables_without_rows_are_read_and_written(tmp_path):
+    none = Comparisons.from_frame({name: [] for name in GOOD})
+    for suffix in (".parquet", ".csv"):
+        none.write(tmp_path / f"none{suffix}")
+        assert len(Comparisons.read(tmp_path / f"none{suffix}")) == 0
+    assert none.concat(Comparisons.from_frame(GOOD)).equals(Comparisons.from_frame(GOOD))
+
+
+def test_containers_survive_copying_and_other_processes():
+    data = Comparisons.from_frame(frame(group=["g", None, "h"], **{"left.n": [1, 2, 3]}))
+    assert copy.deepcopy(data).equals(data)
+    assert pickle.loads(pickle.dumps(data)).equals(data)

@@ -278,3 +278,10 @@ def test_mixed_json_of_lists_and_names(tmp_path):
     rows = [{"user": "u", "ranking": ["a", "b"]}, {"user": "v", "ranking": [["a", "b"], "c"]}]
     (tmp_path / "r.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     assert Rankings.read(tmp_path / "r.jsonl").to_lists() == [[["a"], ["b"]], [["a", "b"], ["c"]]]
+
+
+def test_no_ballots_at_all():
+    none = Rankings.from_lists([])
+    assert (len(none), none.to_lists(), len(none.to_comparisons(unlisted="below"))) == (0, [], 0)
+    assert len(none.take([])) == 0
+    assert len(Rankings.from_frame({"user": [], "item": [], "rank": []})) == 0
