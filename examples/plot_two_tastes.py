@@ -27,25 +27,26 @@ drawn.comparisons
 pooled = pl.models.BradleyTerry(rng=0).fit(train)
 groups = pl.models.MixtureBradleyTerry(n_groups=2, rng=0).fit(train)
 evaluations = {"pooled": pl.evaluate(pooled, test), "two groups": pl.evaluate(groups, test)}
-for name, evaluation in evaluations.items():
-    print(f"{name:12s} accuracy {evaluation.accuracy:.2f}, worst group {evaluation.worst_group_accuracy:.2f}")
+for name, result in evaluations.items():
+    print(f"{name:12s} accuracy {result.accuracy:.2f}, worst group {result.worst_group_accuracy:.2f}")
 
-pl.reports.ComparisonDisplay.from_evaluations(evaluations).plot()
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+pl.reports.ComparisonDisplay.from_evaluations(evaluations).plot(ax)
 plt.show()
 
 # %%
 # Who the groups are
 # ------------------
 # Sizes with intervals, and how sure the model is of each person.
-pl.reports.GroupsDisplay.from_model(groups).plot()
-plt.show()
-
-pl.reports.MembershipDisplay.from_model(groups).plot()
+_, (left, right) = plt.subplots(ncols=2, figsize=(9, 3.2), layout="constrained")
+pl.reports.GroupsDisplay.from_model(groups).plot(left)
+pl.reports.MembershipDisplay.from_model(groups).plot(right)
 plt.show()
 
 # %%
 # Are the probabilities right?
 # ----------------------------
-# The band is where a perfectly calibrated model would lie with as many answers.
-pl.reports.ReliabilityDisplay.from_model(groups, test).plot()
+# In each bin of confidence, the share of people who agree should lie on the dashed line; the lines are intervals.
+_, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")
+pl.reports.ReliabilityDisplay.from_model(groups, test).plot(ax)
 plt.show()
