@@ -198,9 +198,7 @@ def run_fit(
     if n_groups == 1 and _items_alone(prepared, terms):
         return _fit_items_alone(model, prepared, terms)
     if hard and n_groups > 1:
-        return fit_hard_mixture(
-            prepared.problem, n_groups, terms, rng=rng, n_init=n_init, modulo=modulo, tol=model.tol
-        )
+        return fit_hard_mixture(prepared.problem, n_groups, terms, rng=rng, n_init=n_init, modulo=modulo, tol=model.tol)
     name = f"fit/{n_groups}"
     return fit_mixture(
         prepared.problem,
@@ -375,4 +373,3 @@ def check_settings(model: Any) -> None:
         refuse("tol", "a positive number")
     if not (number(model.max_iter) and model.max_iter >= 1):
         refuse("max_iter", "an integer of at least 1")
-

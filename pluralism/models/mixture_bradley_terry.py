@@ -41,7 +41,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
     max_groups : int
         The most groups "auto" tries.
     algorithm : {"soft", "hard"}
-        Marginal likelihood over memberships, or the hard assignment of the paper's Algorithm 1.
+        Marginal likelihood over memberships, or the hard assignment of the paper's Algorithm 2.
     init : {"spectral", "modulo"}
         Spectral and random starts ranked by likelihood, or (hard only) user number modulo groups as published.
     shared : None or float

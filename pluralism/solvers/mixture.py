@@ -1,4 +1,4 @@
-"""Mixtures of linear Bradley-Terry heads over users: soft (marginal likelihood) and hard (MaxMin-RLHF, Algorithm 1)."""
+"""Mixtures of linear Bradley-Terry heads over users: soft (marginal likelihood) and hard (MaxMin-RLHF, Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def fit_hard_mixture(
     modulo: bool = False,
     gram: Float[np.ndarray, "dim dim"] | None = None,
 ) -> MixtureFit:
-    """Hard EM over users (MaxMin-RLHF, Algorithm 1): assign each user to its best head, refit the heads, repeat.
+    """Hard EM over users (MaxMin-RLHF, Algorithm 2): assign each user to its best head, refit the heads, repeat.
 
     There are no group weights in the likelihood; they are reported as the shares of users. `modulo=True` starts from
     user number modulo groups, as the published code does.
@@ -156,7 +156,7 @@ def fit_hard_mixture(
                 break
             labels = new_labels
         fit = _collect(objective, minimum, [])
-        shares = (problem.voters @ responsibility + terms.concentration - 1.0)
+        shares = problem.voters @ responsibility + terms.concentration - 1.0
         parameters = replace(fit.parameters, log_weights=np.log(np.maximum(shares, 1e-300) / shares.sum()))
         fits.append(replace(fit, parameters=parameters, path=path, n_iter=len(path), converged=converged))
     fits.sort(key=lambda f: f.objective)

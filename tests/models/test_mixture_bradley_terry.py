@@ -263,3 +263,54 @@ def test_more_groups_than_users_is_said():
 def test_settings_that_cannot_work_are_named(four_groups, options, message):
     with pytest.raises(UsageError, match=message):
         MixtureBradleyTerry(**options).fit(four_groups.comparisons)
+
+
+def test_a_fifth_of_random_answers_does_not_hide_the_groups():
+    sim = simulate_mixture(
+        n_users=120,
+        n_groups=2,
+        n_items=150,
+        dim=8,
+        pairs_per_user=40,
+        scale=4.0,
+        noise=0.2,
+        group_weights=[0.8, 0.2],
+        rng=11,
+    )
+    model = MixtureBradleyTerry(n_groups=2, ridge=0.3, item_effects=False).fit(sim.comparisons)
+    assert adjusted_rand_score(sim.truth.groups, model.membership().labels) > 0.9
+
+
+def test_one_user_with_nearly_all_answers_does_not_swallow_the_others():
+    sim = simulate_mixture(n_users=41, n_groups=2, n_items=100, dim=6, pairs_per_user=100, scale=4.0, rng=12)
+    data = sim.comparisons
+    keep = (data.user == 0) | (np.arange(len(data)) % 100 < 25)
+    loud = data.take(keep)
+    weight = np.where(loud.user == 0, 50.0, 1.0)
+    loud = pl.Comparisons.from_arrays(
+        loud.left,
+        loud.right,
+        user=[f"u{u:02d}" for u in loud.user],
+        outcome=loud.outcome,
+        weight=weight,
+        items=data.items,
+    )
+    model = MixtureBradleyTerry(n_groups=2, ridge=0.3, item_effects=False).fit(loud)
+    labels = model.membership().of([f"u{u:02d}" for u in range(1, 41)]).argmax(1)
+    assert adjusted_rand_score(sim.truth.groups[1:41], labels) > 0.85
+    assert model.effective_n_.sum() == pytest.approx(41)
+
+
+def test_thread_counts_change_nothing_but_rounding(four_groups):
+    import numba
+
+    settings = {"n_groups": 4, "ridge": 0.3, "item_effects": False, "n_init": 2, "rng": 0}
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        one = MixtureBradleyTerry(**settings).fit(four_groups.comparisons)
+    finally:
+        numba.set_num_threads(before)
+    two = MixtureBradleyTerry(**settings).fit(four_groups.comparisons)
+    np.testing.assert_allclose(one.coef_, two.coef_, atol=1e-4)
+    np.testing.assert_allclose(one.posterior_, two.posterior_, atol=1e-4)
