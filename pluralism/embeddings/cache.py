@@ -164,7 +164,7 @@ class EmbeddingCache:
         try:
             write_shard(place, space, text_digests(space, texts), features, counts)
         except StorageError as cause:
-            raise _cannot_write(cause) from cause
+            raise _failed("written", cause) from cause
         if wants_compaction(place):
             try:
                 self.compact(space)
@@ -180,7 +180,7 @@ class EmbeddingCache:
             probe.unlink()
         except OSError as cause:
             known = cause if isinstance(cause, StorageError) else storage_error("write", probe, cause)
-            raise _cannot_write(known) from cause
+            raise _failed("written", known) from cause
 
     def compact(self, space: str) -> None:
         """Merge small files into one; other processes may read and write meanwhile.
@@ -194,7 +194,7 @@ class EmbeddingCache:
             for damaged in compact_shards(self._place(space), space, self._refresh(space)):
                 self._set_aside(space, damaged, "A vector does not match its checksum.")
         except StorageError as cause:
-            raise _cannot_write(cause) from cause
+            raise _failed("written", cause) from cause
 
     def count(self, space: str) -> int:
         """Number of vectors of a space; a text that two writers stored at once counts twice until compaction."""
@@ -212,7 +212,7 @@ class EmbeddingCache:
             remove_abandoned(place)
         except OSError as cause:
             known = cause if isinstance(cause, StorageError) else storage_error("write", place, cause)
-            raise _cannot_write(known) from cause
+            raise _failed("written", known) from cause
         return place
 
     def _refresh(self, space: str) -> list[Shard]:
@@ -233,7 +233,7 @@ class EmbeddingCache:
                     except StorageError as cause:
                         if cause.errno == 2 or not (place / name).exists():
                             break  # merged into another shard since it was listed: list again
-                        raise CacheError(cause.what, where=cause.where, fix=cause.fix) from cause
+                        raise _failed("read", cause) from cause
                 else:
                     break
         for name, what in damaged:
@@ -298,13 +298,12 @@ def _list_shards(place: Path) -> set[str]:
         except FileNotFoundError:
             return set()
         except OSError as cause:
-            known = storage_error("read", place, cause)
-            raise CacheError(known.what, where=known.where, fix=known.fix) from cause
+            raise _failed("read", storage_error("read", place, cause)) from cause
         if names == before:
             return names
         before = names
 
 
-def _cannot_write(cause: StorageError) -> CacheError:
+def _failed(action: str, cause: StorageError) -> CacheError:
     remedy = f"{cause.fix} Or choose another cache directory." if cause.fix else "Choose another cache directory."
-    return CacheError(f"The embedding cache cannot be written: {cause.what}", where=cause.where, fix=remedy)
+    return CacheError(f"The embedding cache cannot be {action}: {cause.what}", where=cause.where, fix=remedy)

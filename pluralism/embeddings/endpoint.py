@@ -83,7 +83,8 @@ class EndpointEncoder:
     def dim(self) -> int:
         """Length of a vector; asks the server once where it is not known yet."""
         if self._dim is None:
-            self._dim = self.endpoint.embed(["text"]).shape[1]
+            with self.endpoint:
+                self._dim = self.endpoint.embed(["text"]).shape[1]
         return self._dim
 
     @property
@@ -106,7 +107,7 @@ class EndpointEncoder:
     def batches(self, texts: Sequence[str]) -> Iterator[Batch]:
         """Vectors of `texts`, one part a request, several requests under way at once."""
         starts = range(0, len(texts), self.batch_size)
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with self.endpoint, ThreadPoolExecutor(self.concurrency) as pool:
             # Rounds, rather than all at once: a job that fails early has not paid for requests that nobody reads.
             for first in range(0, len(starts), self.concurrency):
                 wave = starts[first : first + self.concurrency]

@@ -98,6 +98,7 @@ def check_vectors(
 
 
 def normalise(features: Float32[np.ndarray, "texts dim"]) -> Float32[np.ndarray, "texts dim"]:
-    """Scale every row to length one; zero rows stay, for `check_vectors` to find."""
+    """Scale every row to length one; zero rows, NaN and infinity stay, for `check_vectors` to find."""
     norms = np.sqrt(np.einsum("id,id->i", features, features, dtype=np.float64))
-    return (features / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        return (features / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)

@@ -24,7 +24,8 @@ class EmbeddingsEndpoint:
 
     Requests that fail for a passing reason (429, 408, 409, 5xx, a broken connection) are sent again, with
     exponential back-off and jitter or after the time that the server asks for in ``Retry-After``; that is the
-    official SDK's doing.
+    official SDK's doing. Connections are kept open for the next request: close them with `close`, or use the endpoint
+    in a ``with`` block.
 
     Parameters
     ----------
@@ -40,6 +41,11 @@ class EmbeddingsEndpoint:
         How often a failed request is sent again.
     timeout : float
         Seconds to wait for an answer.
+
+    Attributes
+    ----------
+    place : str
+        Host and path of the server, without anything secret.
     """
 
     def __init__(
@@ -60,19 +66,23 @@ class EmbeddingsEndpoint:
         self.dimensions = dimensions
         self.max_retries = max_retries
         self.timeout = timeout
-
-    @property
-    def place(self) -> str:
-        """Host and path of the server, without anything secret."""
-        if self.base_url is None:
-            return "api.openai.com/v1"
-        parts = urlsplit(self.base_url)
-        if not parts.hostname:
-            raise UsageError(f"base_url={self.base_url!r} is no URL.", fix="Such as http://localhost:8000/v1")
-        return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
+        self.place = _place(self.base_url)
 
     def __repr__(self) -> str:
         return f"EmbeddingsEndpoint({self.model!r}, at {self.place})"
+
+    def __enter__(self) -> EmbeddingsEndpoint:
+        _ = self._client  # made here once, rather than by the first of several threads
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later request opens new ones."""
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
 
     def embed(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Vectors of `texts` by one request.
@@ -82,13 +92,10 @@ class EmbeddingsEndpoint:
         EncoderError
             The server refuses, cannot be reached, or its answer does not have one vector for each text.
         """
-        import openai
-
+        openai, client = self._library, self._client
         options: dict[str, Any] = {} if self.dimensions is None else {"dimensions": self.dimensions}
         try:
-            answer = self._client.embeddings.create(
-                model=self.model, input=list(texts), encoding_format="float", **options
-            )
+            answer = client.embeddings.create(model=self.model, input=list(texts), encoding_format="float", **options)
         except openai.OpenAIError as cause:
             raise self._explain(cause) from cause
         found = {entry.index: entry.embedding for entry in answer.data or []}
@@ -106,9 +113,12 @@ class EmbeddingsEndpoint:
                 fix="Use another model or server.",
             ) from cause
 
+    @property
+    def _library(self) -> Any:
+        return require("openai", extra="llm", purpose="An OpenAI-compatible endpoint")
+
     @functools.cached_property
     def _client(self) -> Any:
-        openai: Any = require("openai", extra="llm", purpose="An OpenAI-compatible endpoint")
         key = os.environ.get(self.api_key_env)
         if not key and self.base_url is None:
             raise EncoderError(
@@ -116,14 +126,12 @@ class EmbeddingsEndpoint:
                 where=f"environment variable {self.api_key_env}",
                 fix=f"export {self.api_key_env}=..., or pass base_url= of a server of your own.",
             )
-        return openai.OpenAI(
+        return self._library.OpenAI(
             api_key=key or _NO_KEY, base_url=self.base_url, max_retries=self.max_retries, timeout=self.timeout
         )
 
     def _explain(self, cause: Any) -> EncoderError:
-        import openai
-
-        if isinstance(cause, openai.APIConnectionError):
+        if isinstance(cause, self._library.APIConnectionError):
             return EncoderError(
                 f"{self.place} cannot be reached, after {self.max_retries} further tries.",
                 fix="Check base_url and the network; is the server running?",
@@ -141,3 +149,12 @@ class EmbeddingsEndpoint:
             f"{self.model} at {self.place} answered with an error: {said}",
             fix=fixes.get(status or 0, "Try again later, or another server."),
         )
+
+
+def _place(base_url: str | None) -> str:
+    if base_url is None:
+        return "api.openai.com/v1"
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("base_url is no URL of a server.", fix="It looks like http://localhost:8000/v1")
+    return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
