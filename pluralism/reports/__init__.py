@@ -1,0 +1,62 @@
+"""Reports: plots as objects, and one self-contained page that says what was found and how sure that is."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_NAMES = {
+    "AgreementDisplay": "agreement_display",
+    "ComparisonDisplay": "comparison_display",
+    "CovariateDisplay": "covariate_display",
+    "FewShotDisplay": "few_shot_display",
+    "GroupPreferences": "preferences",
+    "GroupsDisplay": "groups_display",
+    "MembershipDisplay": "membership_display",
+    "ReliabilityDisplay": "reliability_display",
+    "Report": "report",
+    "SelectionDisplay": "selection_display",
+    "build_report": "build",
+    "group_name": "palette",
+    "group_preferences": "preferences",
+}
+
+__all__ = [
+    "AgreementDisplay",
+    "ComparisonDisplay",
+    "CovariateDisplay",
+    "FewShotDisplay",
+    "GroupPreferences",
+    "GroupsDisplay",
+    "MembershipDisplay",
+    "ReliabilityDisplay",
+    "Report",
+    "SelectionDisplay",
+    "build_report",
+    "group_name",
+    "group_preferences",
+]
+
+if TYPE_CHECKING:
+    from pluralism.reports.agreement_display import AgreementDisplay
+    from pluralism.reports.build import build_report
+    from pluralism.reports.comparison_display import ComparisonDisplay
+    from pluralism.reports.covariate_display import CovariateDisplay
+    from pluralism.reports.few_shot_display import FewShotDisplay
+    from pluralism.reports.groups_display import GroupsDisplay
+    from pluralism.reports.membership_display import MembershipDisplay
+    from pluralism.reports.palette import group_name
+    from pluralism.reports.preferences import GroupPreferences, group_preferences
+    from pluralism.reports.reliability_display import ReliabilityDisplay
+    from pluralism.reports.report import Report
+    from pluralism.reports.selection_display import SelectionDisplay
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"pluralism.reports.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'pluralism.reports' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

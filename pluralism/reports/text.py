@@ -1,0 +1,91 @@
+"""Other people's texts and our numbers, made fit to be shown."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+__all__ = ["counted", "interval", "label", "number", "one_line", "percent", "printable", "signed"]
+
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_SPACE = "\u00a0"
+
+
+def printable(text: str) -> str:
+    r"""The text without characters that XML and HTML cannot hold; line ends and tabs stay.
+
+    Examples
+    --------
+    >>> printable("a\x00b\r\nc")
+    'a�b\nc'
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(c if c in "\n\t" or _is_sayable(c) else "\ufffd" for c in lines)
+
+
+def _is_sayable(character: str) -> bool:
+    code = ord(character)
+    return unicodedata.category(character) not in ("Cc", "Cs") and code & 0xFFFE != 0xFFFE
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text on one line, without direction marks, and no longer than `limit`."""
+    line = " ".join("".join(c for c in printable(text) if c not in _BIDI_CONTROLS).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip(" ,.;:-") + "…"
+
+
+def label(text: str, limit: int = 40) -> str:
+    r"""As `one_line`, for a figure: no formulas.
+
+    Examples
+    --------
+    >>> label("It costs\n$5 or $6, which is a lot of money", 20)
+    'It costs \\$5 or \\$6…'
+    """
+    return one_line(text, limit).replace("$", r"\$")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of decimals, a real minus sign, and a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """As `number`, with a plus sign where it is positive."""
+    shown = number(value, digits)
+    return shown if shown[0] in "−–" else f"+{shown}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    r"""A share in [0, 1] as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.4567), percent(None)
+    ('46\xa0%', '–')
+    """
+    if share is None or not math.isfinite(share):
+        return "–"
+    return f"{100 * share:.{digits}f}{_SPACE}%".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, digits: int = 3, *, of_percent: bool = False) -> str:
+    """An interval, "0.712 to 0.745"; empty where there is none."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    if of_percent:
+        return f"{number(100 * low, digits)} to {percent(high, digits)}"
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: "1 group", "1,200 people".
+
+    Examples
+    --------
+    >>> counted(1200, "person", "people")
+    '1,200 people'
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
