@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
     from pluralism.models.membership import Membership
 
-__all__ = ["PreferenceModel", "load"]
+__all__ = ["Callback", "PreferenceModel", "load"]
+
+Callback = Callable[[str, int, float], None]
+"""Told of the progress of a fit: (name of the piece, iteration, objective)."""
 
 # Only these may be named by a saved file: loading never imports what a file asks for.
 KINDS = {
@@ -39,8 +42,14 @@ class PreferenceModel(BaseEstimator, ABC):
     requires_features: bool = False
 
     @abstractmethod
-    def fit(self, comparisons: Comparisons, **options: Any) -> Self:
-        """Fit the model."""
+    def fit(
+        self,
+        comparisons: Comparisons,
+        *,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit the model; with a checkpoint directory a killed fit can be called again and goes on."""
 
     @abstractmethod
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:

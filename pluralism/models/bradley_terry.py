@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from pluralism.models.base import Callback
 from pluralism.models.diagnosis import refuse_separable
-from pluralism.models.fitting import Callback, Memory, check_settings, choose_terms, learn, run_fit
+from pluralism.models.fitting import Memory, check_settings, choose_terms, learn, run_fit
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import prepare
 from pluralism.random import RNG, as_seed
@@ -15,6 +16,7 @@ from pluralism.solvers import Terms, suitable_threads
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
+    from pluralism.data.folds import FoldBy
 
 __all__ = ["BradleyTerry"]
 
@@ -69,7 +71,7 @@ class BradleyTerry(LinearPreferenceModel):
         covariates: Sequence[str] = (),
         position_bias: bool = False,
         ties: Literal["half", "davidson"] = "half",
-        blocks: str = "auto",
+        blocks: FoldBy | Literal["auto"] = "auto",
         tol: float = 1e-9,
         max_iter: int = 500,
         uncertainty: bool = True,

@@ -7,15 +7,16 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from pluralism.data.folds import default_blocks, folds
+from pluralism.data.folds import FoldBy, default_blocks, folds
 from pluralism.errors import ConvergenceWarning, DataWarning, UsageError
 from pluralism.files import Checkpoint
+from pluralism.models.base import Callback
 from pluralism.models.diagnosis import diagnose
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import Prepared
@@ -31,9 +32,8 @@ from pluralism.solvers import (
     laplace_posterior,
 )
 
-__all__ = ["Callback", "Memory", "Plan", "check_settings", "choose_terms", "learn", "run_fit"]
+__all__ = ["Memory", "Plan", "check_settings", "choose_terms", "learn", "run_fit", "uncertainty"]
 
-Callback = Callable[[str, int, float], None]
 SECONDS_BETWEEN_STATES = 5.0
 EFFECTS_WORTH_HAVING = 5.0
 N_FOLDS = 5
@@ -195,8 +195,8 @@ def run_fit(
 ) -> MixtureFit:
     """The fit on all rows, resumable."""
     rng = np.random.default_rng([seed, 3, n_groups])
-    if n_groups == 1 and _items_alone(prepared, terms):
-        return _fit_items_alone(model, prepared, terms)
+    if n_groups == 1 and terms.item_precision is not None and _items_alone(prepared, terms):
+        return _fit_items_alone(model, prepared, terms, terms.item_precision)
     if hard and n_groups > 1:
         return fit_hard_mixture(prepared.problem, n_groups, terms, rng=rng, n_init=n_init, modulo=modulo, tol=model.tol)
     name = f"fit/{n_groups}"
@@ -220,7 +220,7 @@ def _items_alone(prepared: Prepared, terms: Terms) -> bool:
     return plain and problem.features is None and problem.design.shape[1] == 0
 
 
-def _fit_items_alone(model: LinearPreferenceModel, prepared: Prepared, terms: Terms) -> MixtureFit:
+def _fit_items_alone(model: LinearPreferenceModel, prepared: Prepared, terms: Terms, precision: float) -> MixtureFit:
     p = prepared.problem
     found = fit_item_bradley_terry(
         p.left,
@@ -228,7 +228,7 @@ def _fit_items_alone(model: LinearPreferenceModel, prepared: Prepared, terms: Te
         p.outcome,
         p.weight,
         p.n_items,
-        precision=terms.item_precision,
+        precision=precision,
         tol=model.tol,
         max_iter=model.max_iter,
     )
@@ -258,7 +258,7 @@ def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: Mix
     model.coef_ = None if problem.features is None else np.ascontiguousarray(p.heads.T)
     model.item_effects_, model.item_ids_ = None, None
     if p.item_effects is not None:
-        played = np.unique(np.concatenate([problem.left[problem.weight > 0], problem.right[problem.weight > 0]]))
+        played = np.flatnonzero(problem.played > 0)
         model.item_ids_ = items.ids.take(pa.array(played))
         model.item_effects_ = np.ascontiguousarray(p.item_effects[played].T)
     model.covariate_names_ = list(prepared.covariate_names)
@@ -285,9 +285,9 @@ def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: Mix
     starts = np.array(fit.start_objectives)
     close = starts <= starts.min() + 1e-4 * max(problem.total_weight, 1.0) if len(starts) else np.ones(1, dtype=bool)
     model.restart_agreement_ = float(np.mean(close))
-    _uncertainty(model, prepared, plan, fit)
-    diagnosis = diagnose(prepared, terms, fit)
-    model.n_components_, model.separable_ = diagnosis
+    found = uncertainty(prepared, terms, fit) if model.uncertainty else Uncertainty()
+    model.covariance_, model.bic_, model.icl_ = found.covariance, found.bic, found.icl
+    model.n_components_, model.separable_ = diagnose(prepared, terms, fit)
     model.converged_ = bool(fit.converged)
     if not fit.converged:
         warnings.warn(
@@ -298,40 +298,50 @@ def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: Mix
         )
 
 
-def _uncertainty(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: MixtureFit) -> None:
-    """Covariances, and the information criteria that need the effective number of parameters."""
-    problem, terms = prepared.problem, plan.terms
-    model.covariance_, model.bic_, model.icl_ = None, None, None
-    if not model.uncertainty:
-        return
-    objective = MixtureObjective(problem, len(fit.parameters.log_weights), terms)
+@dataclass(frozen=True)
+class Uncertainty:
+    """Covariances of the coefficients that are kept, and the criteria that need the effective number of them."""
+
+    covariance: Float[np.ndarray, "groups coefficients coefficients"] | None = None
+    bic: float | None = None
+    icl: float | None = None
+
+
+def uncertainty(prepared: Prepared, terms: Terms, fit: MixtureFit) -> Uncertainty:
+    """Laplace's approximation at a fit; empty where there are too many coefficients for exact covariances.
+
+    BIC is -2 log L + [sum_k tr(H_lik H^-1) + K - 1] log(users with answers); ICL adds twice the entropy of the
+    memberships.
+    """
+    problem = prepared.problem
+    n_groups = len(fit.parameters.log_weights)
+    objective = MixtureObjective(problem, n_groups, terms)
     scores = objective.scores(fit.parameters)
     posterior = laplace_posterior(problem, fit.parameters, fit.responsibility, scores, terms)
     if posterior is None:
-        return
-    played = np.arange(problem.n_items)
-    dim = objective.dim
-    if model.item_effects_ is not None:
-        played = np.unique(np.concatenate([problem.left[problem.weight > 0], problem.right[problem.weight > 0]]))
-    kept = np.arange(dim)
-    if objective.n_effects:
-        kept = np.concatenate([kept, dim + played])
-    kept = np.concatenate([kept, dim + objective.n_effects + np.arange(objective.n_covariates)])
-    model.covariance_ = np.ascontiguousarray(posterior.covariance[:, kept[:, None], kept[None, :]])
+        return Uncertainty()
     row_precision = objective.precision[:, -1] / objective.column_ratio[-1]
-    free = [len(row_precision) - float(row_precision @ np.diag(c)) for c in posterior.covariance]
-    n_groups = len(free)
-    size = max(problem.voters.sum(), 1.0)
-    model.bic_ = -2.0 * fit.log_likelihood + (sum(free) + n_groups - 1) * float(np.log(max(size, 2.0)))
+    free = sum(len(row_precision) - float(row_precision @ np.diag(c)) for c in posterior.covariance)
+    users = max(float(problem.voters.sum()), 2.0)
+    bic = -2.0 * fit.log_likelihood + (free + n_groups - 1) * float(np.log(users))
     r = fit.responsibility
-    entropy = -float(np.sum(problem.voters[:, None] * np.where(r > 0, r * np.log(np.maximum(r, 1e-300)), 0.0)))
-    model.icl_ = model.bic_ + 2.0 * entropy
+    entropy = -float(problem.voters @ np.where(r > 0, r * np.log(np.maximum(r, 1e-300)), 0.0).sum(axis=1))
+    kept = np.arange(objective.n_rows)
+    if objective.n_effects:
+        item = kept - objective.dim
+        of_items = (item >= 0) & (item < objective.n_effects)
+        kept = kept[~of_items | np.isin(item, np.flatnonzero(problem.played > 0))]
+    covariance = np.ascontiguousarray(posterior.covariance[:, kept[:, None], kept[None, :]])
+    return Uncertainty(covariance, bic, bic + 2.0 * entropy)
 
 
-def _masks(prepared: Prepared, blocks: str, seed: int) -> tuple[list[tuple[np.ndarray, np.ndarray]] | None, str | None]:
+def _masks(
+    prepared: Prepared, blocks: FoldBy | Literal["auto"], seed: int
+) -> tuple[list[tuple[np.ndarray, np.ndarray]] | None, str | None]:
     """Folds in problem order by the wanted blocks; by rows where there are too few blocks; None for tiny data."""
     wanted = default_blocks(prepared.comparisons, N_FOLDS) if blocks == "auto" else blocks
-    for by in dict.fromkeys([wanted, "row"] if blocks == "auto" else [wanted]):
+    tries: list[FoldBy] = [wanted, "row"] if blocks == "auto" else [wanted]
+    for by in tries:
         try:
             made = folds(prepared.comparisons, N_FOLDS, by=by, rng=seed)
         except UsageError:

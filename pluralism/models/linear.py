@@ -86,8 +86,7 @@ class LinearPreferenceModel(PreferenceModel):
         n_groups = self.n_groups_
         scores = np.zeros((len(items), n_groups))
         if self.coef_ is not None:
-            self._check_features(items)
-            scores += FeatureMatrix(items.features).matmul(self.coef_.T)
+            scores += self._features(items).matmul(self.coef_.T)
         if self.item_effects_ is not None:
             known, where = self._known_items(items)
             scores[known] += self.item_effects_[:, where].T
@@ -113,8 +112,7 @@ class LinearPreferenceModel(PreferenceModel):
         variance = np.zeros((len(items), self.n_groups_))
         matrix = None
         if self.coef_ is not None:
-            self._check_features(items)
-            matrix = FeatureMatrix(items.features)
+            matrix = self._features(items)
         for k, covariance in enumerate(self.covariance_):
             if matrix is not None:
                 variance[:, k] = matrix.quadratic(covariance[:dim, :dim])
@@ -250,7 +248,8 @@ class LinearPreferenceModel(PreferenceModel):
         known = np.flatnonzero(found >= 0)
         return known, found[known].astype(np.int64)
 
-    def _check_features(self, items: Items) -> None:
+    def _features(self, items: Items) -> FeatureMatrix:
+        """The items' features, if they are of the space the model was fitted on."""
         if items.features is None:
             raise DataError(
                 "The items have no features, and this model was fitted on features.",
@@ -267,6 +266,7 @@ class LinearPreferenceModel(PreferenceModel):
                 f"{self.feature_space_!r}.",
                 fix="Embed with the encoder, revision, pooling and precision of the fit.",
             )
+        return FeatureMatrix(items.features)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document: dict[str, Any] = {name: getattr(self, name) for name in SCALARS}

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from pluralism.errors import DataWarning, UsageError
+from pluralism.models.base import Callback
 from pluralism.models.bradley_terry import BradleyTerry
 from pluralism.models.diagnosis import refuse_separable
-from pluralism.models.fitting import Callback, Memory, Plan, check_settings, choose_terms, learn, run_fit
+from pluralism.models.fitting import (
+    Memory,
+    Plan,
+    Uncertainty,
+    check_settings,
+    choose_terms,
+    learn,
+    run_fit,
+    uncertainty,
+)
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import Prepared, prepare
 from pluralism.models.selection import GroupChoice, held_out_user_likelihood
@@ -21,6 +31,7 @@ from pluralism.solvers import MixtureFit, Terms, suitable_threads
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
+    from pluralism.data.folds import FoldBy
 
 __all__ = ["MixtureBradleyTerry"]
 
@@ -91,7 +102,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         covariates: Sequence[str] = (),
         position_bias: bool = False,
         ties: Literal["half", "davidson"] = "half",
-        blocks: str = "auto",
+        blocks: FoldBy | Literal["auto"] = "auto",
         tol: float = 1e-9,
         max_iter: int = 500,
         uncertainty: bool = True,
@@ -207,14 +218,10 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         error = {k: float(np.sqrt(users) * d[prepared.problem.voters > 0].std(ddof=1)) for k, d in differences.items()}
         chosen = min(k for k in values if differences[k].sum() <= error[k])
         scored = max(_scored_rows(prepared), 1.0)
-        rows, kept = [], None
-        for k in values:
-            fit = self._run(prepared, plans[k], k, memory, seed)
-            probe = BradleyTerry(uncertainty=self.uncertainty)
-            probe.covariates, probe.position_bias = self.covariates, self.position_bias
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                learn(probe, prepared, plans[k], fit)
+        fits = {k: self._run(prepared, plans[k], k, memory, seed) for k in values}
+        rows = []
+        for k, fit in fits.items():
+            found = uncertainty(prepared, plans[k].terms, fit) if self.uncertainty else Uncertainty()
             rows.append(
                 GroupChoice(
                     n_groups=k,
@@ -222,14 +229,12 @@ class MixtureBradleyTerry(LinearPreferenceModel):
                     held_out=float(values[k].sum() / scored),
                     difference_to_best=float(differences[k].sum() / scored),
                     se_to_best=error[k] / scored,
-                    bic=probe.bic_,
-                    icl=probe.icl_,
+                    bic=found.bic,
+                    icl=found.icl,
                     chosen=k == chosen,
                 )
             )
-            if k == chosen:
-                kept = fit
-        return plans[chosen], kept, rows
+        return plans[chosen], fits[chosen], rows
 
     def _learn_control(self, prepared: Prepared, pooled: Plan, memory: Memory, seed: int) -> None:
         """Fit the K=1 control with the same terms."""
@@ -244,7 +249,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
             raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
 
         def whole(value: object) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
         if self.n_groups != "auto" and not whole(self.n_groups):
             refuse("n_groups", '"auto" or an integer of at least 1')

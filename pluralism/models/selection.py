@@ -85,7 +85,7 @@ def choose_ridge(
         The mean squared norm of the features, so that the grid means the same for every encoder.
     """
     starts: dict[int, Float[np.ndarray, " parameters"]] = {}
-    grams = [None] * len(masks)
+    grams: dict[int, Float[np.ndarray, "dim dim"] | None] = {}
     tried: dict[float, float] = {}
     noise = int(rng.integers(2**31))
 
@@ -96,10 +96,12 @@ def choose_ridge(
         loss = mass = 0.0
         for f, (train, validation) in enumerate(masks):
 
-            def one(f: int = f, train: np.ndarray = train, validation: np.ndarray = validation) -> dict:
+            def one(
+                f: int = f, train: np.ndarray = train, validation: np.ndarray = validation
+            ) -> dict[str, np.ndarray]:
                 problem = prepared.subset(train)
                 fold_rng = np.random.default_rng([noise, f, n_groups])
-                if grams[f] is None:
+                if f not in grams:
                     grams[f] = pair_gram(problem, fold_rng)
                 fold_terms = terms.but(ridge=unit * 10.0**exponent)
                 fit = fit_mixture(

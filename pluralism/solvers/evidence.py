@@ -94,10 +94,8 @@ def _within_size(problem: PairProblem, rng: np.random.Generator) -> PairProblem:
     order = order[np.cumsum(sizes[order]) <= limit]
     keep = np.isin(component, order)
     if len(order) == 0 or keep.sum() < limit // 4:
-        played = np.bincount(problem.left, minlength=problem.n_items)
-        played = played + np.bincount(problem.right, minlength=problem.n_items)
         keep = np.zeros(problem.n_items, dtype=bool)
-        keep[np.argsort(-played, kind="stable")[:limit]] = True
+        keep[np.argsort(-problem.played, kind="stable")[:limit]] = True
     code = np.cumsum(keep) - 1
     rows = keep[problem.left] & keep[problem.right]
     features = None

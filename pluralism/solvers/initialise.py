@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cholesky, eigh, solve_triangular
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags_array
 from scipy.sparse.linalg import svds
 
 from pluralism.solvers.objective import BlockPreconditioner, MixtureObjective, Terms
@@ -134,9 +134,7 @@ def _user_points(
             ),
             shape=(problem.n_users, problem.n_items),
         )
-        played = np.bincount(problem.left, problem.weight, problem.n_items)
-        played = played + np.bincount(problem.right, problem.weight, problem.n_items)
-        matrix = wins.multiply(root[:, None]).multiply(1.0 / np.sqrt(played + 1e-12)).tocsr()
+        matrix = diags_array(root) @ wins @ diags_array(1.0 / np.sqrt(problem.played + 1e-12))
         axes = min(n_groups, min(matrix.shape) - 1)
         if axes < 1:
             return np.zeros((problem.n_users, 1)), weight

@@ -74,8 +74,8 @@ def fit_mixture(
     precondition = BlockPreconditioner(objective, gram)
     scale = max(problem.total_weight, 1.0)
 
-    def run(x: Float[np.ndarray, " parameters"], tolerance: float, limit: int, **options: object) -> Minimum:
-        return minimise(objective, x, precondition, tol=tolerance * scale, max_iter=limit, **options)
+    def run(x: Float[np.ndarray, " parameters"], tolerance: float, limit: int) -> Minimum:
+        return minimise(objective, x, precondition, tol=tolerance * scale, max_iter=limit)
 
     n_repairs = 0
     if state is not None:
@@ -107,7 +107,9 @@ def fit_mixture(
         if on_iteration is not None:
             on_iteration(iteration, value, lambda: {**snapshot(), "starts": np.array(starts)})
 
-    final = run(best, tol, max_iter, state=state, on_iteration=report)
+    final = minimise(
+        objective, best, precondition, tol=tol * scale, max_iter=max_iter, state=state, on_iteration=report
+    )
     fit = _collect(objective, final, starts)
     return replace(_sorted(objective, fit), n_repairs=n_repairs)
 

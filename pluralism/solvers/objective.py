@@ -53,6 +53,11 @@ class Terms:
     temperature_sd: float | None = None
     concentration: float = 2.0
 
+    @property
+    def temperature_precision(self) -> float:
+        """Prior precision of the users' log temperatures; 0 where they have none."""
+        return 0.0 if self.temperature_sd is None else self.temperature_sd**-2
+
     def but(self, **changes: Any) -> Terms:
         """A copy with some fields changed."""
         return replace(self, **changes)
@@ -193,7 +198,7 @@ class MixtureObjective:
             gradient[at] = TIE_PRECISION * x[at] - result.tie_gradient
             at += 1
         if self.n_scales:
-            precision = self.terms.temperature_sd**-2
+            precision = self.terms.temperature_precision
             value += 0.5 * precision * float(x[at:] @ x[at:])
             gradient[at:] = precision * x[at:] - result.scale_gradient
         return value, gradient
@@ -227,7 +232,7 @@ class BlockPreconditioner:
         share = np.full(objective.n_columns, 1.0 / objective.n_groups)
         if terms.shared is not None:
             share[0] = 1.0
-        self.factors: list[tuple[slice, object]] = []
+        self.factors: list[tuple[slice, tuple[np.ndarray, bool]]] = []
         if gram is not None:
             groups = [slice(0, 1), slice(1, None)] if terms.shared is not None else [slice(0, None)]
             for columns in groups:
@@ -236,10 +241,7 @@ class BlockPreconditioner:
                 matrix = scale * gram
                 matrix[np.diag_indices_from(matrix)] += ridge + 1e-10 * scale * np.trace(gram) / len(gram)
                 self.factors.append((columns, cho_factor(matrix, overwrite_a=True, check_finite=False)))
-        per_item = np.zeros(0)
-        if objective.n_effects:
-            per_item = np.bincount(problem.left, problem.weight, problem.n_items)
-            per_item = per_item + np.bincount(problem.right, problem.weight, problem.n_items)
+        per_item = problem.played if objective.n_effects else np.zeros(0)
         per_covariate = problem.weight @ problem.design**2
         diagonal = curvature * np.concatenate([per_item, per_covariate])[:, None] * share
         self.diagonal = diagonal + objective.precision[objective.dim :]
@@ -252,7 +254,7 @@ class BlockPreconditioner:
         if objective.n_scales:
             rows = np.add.reduceat(np.append(problem.weight, 0.0), problem.user_start[:-1])
             rows[np.diff(problem.user_start) == 0] = 0.0
-            rest.append(terms.temperature_sd**-2 + curvature * rows)
+            rest.append(terms.temperature_precision + curvature * rows)
         self.rest = np.concatenate(rest) if rest else np.zeros(0)
 
     def __call__(self, gradient: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:

@@ -102,6 +102,12 @@ class PairProblem:
         return float(self.weight.sum())
 
     @cached_property
+    def played(self) -> Float[np.ndarray, " items"]:
+        """Weight of the rows each item is in."""
+        left = np.bincount(self.left, self.weight, self.n_items)
+        return (left + np.bincount(self.right, self.weight, self.n_items)).astype(np.float64)
+
+    @cached_property
     def voters(self) -> Float[np.ndarray, " users"]:
         """1 for users who have a row of positive weight, 0 for the rest: only they inform the group weights."""
         rows = np.diff(self.user_start)
