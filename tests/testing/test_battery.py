@@ -48,7 +48,7 @@ def test_the_library_s_models_pass(model, skipped) -> None:
     "model",
     [
         BradleyTerry(),
-        MixtureBradleyTerry(),
+        MixtureBradleyTerry(max_groups=3),
         MixtureBradleyTerry(**FIXED, n_groups=3, item_effects=False, shared=10.0),
         MixtureBradleyTerry(**FIXED, n_groups=2, item_effects=False, algorithm="hard"),
         MixtureBradleyTerry(
