@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int32
 
 from pluralism.data.columns import (
     covariate_names,
@@ -47,7 +48,7 @@ from pluralism.data.optional_columns import arrow_labels, arrow_times
 from pluralism.data.sources import Source
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["CONTRACT", "comparisons_from_source", "comparisons_table"]
+__all__ = ["CONTRACT", "comparisons_from_source", "comparisons_table", "same_prompts"]
 
 CONTRACT = (
     "Comparisons have the columns user, left, right, outcome (or user, chosen, rejected), and optionally prompt, "
@@ -119,15 +120,7 @@ def comparisons_table(comparisons: Comparisons, as_ids: bool | None = None) -> p
     labels, note = item_labels(items, as_ids)
     columns: dict[str, Any] = {"user": data.users.take(pa.array(data.user))}
     if note == "texts" and items.prompts is not None:
-        prompt = items.prompt_codes()
-        differ = np.flatnonzero(prompt[data.left] != prompt[data.right])
-        if len(differ):
-            raise UsageError(
-                f"In {len(differ):,} rows the two texts answer different prompts, for which there is no column.",
-                where=f"row {differ[0] + 1}",
-                fix="Write ids with as_ids=True, and the items with comparisons.items.write(path).",
-            )
-        columns["prompt"] = items.prompts.take(pa.array(data.left))
+        columns["prompt"] = items.prompts.take(pa.array(same_prompts(data)))
     columns |= {"left": labels.take(pa.array(data.left)), "right": labels.take(pa.array(data.right))}
     columns["outcome"] = pa.array(data.outcome)
     if np.any(data.weight != 1):
@@ -143,6 +136,19 @@ def comparisons_table(comparisons: Comparisons, as_ids: bool | None = None) -> p
         columns |= {f"left.{name}": pa.array(a), f"right.{name}": pa.array(b)}
     notes = {"pluralism.items": note, "pluralism.origin": data.origin}
     return pa.table(columns).replace_schema_metadata(notes)
+
+
+def same_prompts(data: Comparisons) -> Int32[np.ndarray, " pairs"]:
+    """Left items, after making sure that both items of each row have the same prompt."""
+    prompt = data.items.prompt_codes()
+    differ = np.flatnonzero(prompt[data.left] != prompt[data.right])
+    if len(differ):
+        raise UsageError(
+            f"In {len(differ):,} rows the two texts answer different prompts, for which there is no column.",
+            where=f"row {differ[0] + 1}",
+            fix="Keep the rows with one prompt, or write ids with as_ids=True and the items with items.write(path).",
+        )
+    return data.left
 
 
 def _layout(source: Source) -> tuple[str, str]:

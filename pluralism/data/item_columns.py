@@ -72,6 +72,15 @@ def item_labels(items: Items, as_ids: bool | None) -> tuple[pa.LargeStringArray,
         return items.ids, "ids"
     if items.texts is None:
         raise UsageError("These items have no texts.", fix="Pass as_ids=True to write their ids.")
+    codes, first = distinct_texts(items.texts, items.prompts)
+    again = np.flatnonzero(first[codes] != np.arange(len(items)))
+    if len(again):
+        pair = [items.ids[int(code)].as_py() for code in (first[codes[again[0]]], again[0])]
+        raise UsageError(
+            f"{len(again):,} items have the text of another item, so that texts do not tell them apart.",
+            where=f"item ids {pair[0]!r} and {pair[1]!r}",
+            fix="Write ids with as_ids=True, and the items with items.write(path).",
+        )
     return items.texts, "texts"
 
 

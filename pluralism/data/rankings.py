@@ -227,9 +227,7 @@ class Rankings:
 
     def to_lists(self) -> list[list[list[str]]]:
         """Ballots as lists of tie groups, best first, of texts or, without texts, ids; empty levels are left out."""
-        from pluralism.data.item_columns import item_labels
-
-        labels = item_labels(self.items, None)[0].to_pylist()
+        labels = (self.items.ids if self.items.texts is None else self.items.texts).to_pylist()
         names = [labels[code] for code in self.item]
         starts = [*np.flatnonzero(self._opens_tie()).tolist(), len(names)]
         ties = [names[a:b] for a, b in pairwise(starts)]

@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from pluralism.data.arrays import refuse_rows
 from pluralism.data.columns import require_columns
-from pluralism.data.comparison_columns import comparisons_from_source
+from pluralism.data.comparison_columns import comparisons_from_source, same_prompts
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.conversations import as_messages, as_text, reads_back
 from pluralism.data.faults import FaultLog
+from pluralism.data.items import distinct_texts
 from pluralism.data.optional_columns import arrow_labels, arrow_times
 from pluralism.data.sources import RawColumn, Source, raw_column
 from pluralism.errors import DataError, DataWarning, MissingExtraError, UsageError
@@ -93,14 +95,13 @@ def trl_table(
     if items.texts is None:
         raise UsageError("These items have no texts to train on.", fix="Read the comparisons with items= that have.")
     comparisons = _without_ties(comparisons, ties)
-    codes = items.prompt_codes()
-    crossed = np.flatnonzero(codes[comparisons.left] != codes[comparisons.right])
-    if len(crossed):
-        raise DataError(
-            f"In {len(crossed):,} rows the two texts answer different prompts, which TRL has no column for.",
-            where=f"row {crossed[0] + 1}",
-            fix="Keep the rows in which both texts have the same prompt.",
-        )
+    same_prompts(comparisons)
+    equal = distinct_texts(items.texts, items.prompts)[0]
+    refuse_rows(
+        equal[comparisons.left] == equal[comparisons.right],
+        "Two items with different ids have the same text",
+        "Keep the rows in which the texts differ.",
+    )
     won = comparisons.outcome > 0.5
     better = pa.array(np.where(won, comparisons.left, comparisons.right))
     worse = pa.array(np.where(won, comparisons.right, comparisons.left))

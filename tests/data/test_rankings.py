@@ -101,6 +101,16 @@ def test_prompts_are_kept_in_the_long_layout(tmp_path):
     assert same(Rankings.from_frame(rankings.to_arrow("list", as_ids=True), items=rankings.items), rankings)
 
 
+def test_equal_texts_under_two_ids_need_ids(tmp_path):
+    items = Items.from_texts(["soup", "soup", "pie"], ids=["x", "y", "z"])
+    rankings = Rankings.from_lists([["x", ["y", "z"]]], items=items)
+    assert rankings.to_lists() == [[["soup"], ["soup", "pie"]]]
+    with pytest.raises(UsageError, match=r"1 items have the text of another[\s\S]*'x' and 'y'"):
+        rankings.write(tmp_path / "r.csv")
+    rankings.write(tmp_path / "r.csv", as_ids=True)
+    assert same(Rankings.read(tmp_path / "r.csv", items=items), rankings)
+
+
 def test_ranks_are_any_numbers_and_rows_in_any_order():
     columns = {
         "user": ["u", "v", "u", "v", "u"],

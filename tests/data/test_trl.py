@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from pluralism.data.comparisons import Comparisons
 from pluralism.data.conversations import as_messages, as_text, reads_back
 from pluralism.data.items import Items
 from pluralism.data.trl import common_prefix
-from pluralism.errors import DataError, DataWarning, UsageError
+from pluralism.errors import DataError, DataWarning, MissingExtraError, UsageError
 
 datasets = pytest.importorskip("datasets", reason="needs the extra: pip install 'pluralism[trl]'")
 
@@ -201,8 +202,11 @@ def test_what_has_no_texts_or_two_prompts_cannot_be_written():
     with pytest.raises(UsageError, match="no texts"):
         Comparisons.from_arrays([0], [1]).to_trl()
     items = Items.from_texts(["a", "b"], prompts=["p", "q"])
-    with pytest.raises(DataError, match="different prompts"):
+    with pytest.raises(UsageError, match="different prompts"):
         Comparisons.from_arrays([0], [1], items=items).to_trl()
+    twice = Items.from_texts(["a", "a"], ids=["x", "y"])
+    with pytest.raises(DataError, match="have the same text in 1 row"):
+        Comparisons.from_arrays([0], [1], items=twice).to_trl()
 
 
 ANSWERED = st.tuples(st.text(max_size=6), WORDS, WORDS, st.booleans())
@@ -254,3 +258,9 @@ def test_real_pairs_with_implicit_prompts(shared_data):
     assert again.to_trl(prompt="implicit").to_dict() == whole.to_dict()
     prompts = again.items.prompts.take(again.left).to_pylist()
     assert all(found.startswith(asked.rstrip(" ")) for found, asked in zip(prompts, good["prompt"], strict=True))
+
+
+def test_without_the_datasets_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pluralism\[trl\]'"):
+        Comparisons.from_arrays(["a"], ["b"]).to_trl()
