@@ -58,7 +58,7 @@ def test_files_of_texts_come_back(tmp_path, votes, suffix):
     unique = arguments.unique("text", keep="none", maintain_order=True)
     items = Items.from_frame(unique.select("id", "text", prompt="topic"))
     with pytest.warns(DataWarning, match="Column 'left' has ids that no item has"):
-        data = Comparisons.from_frame(rows.head(4000), items=items, columns={"user": "user_id"}, strict=False)
+        data = Comparisons.from_frame(rows.sample(4000, seed=0), items=items, columns={"user": "user_id"}, strict=False)
     data.write(tmp_path / f"texts{suffix}")
     again = Comparisons.read(tmp_path / f"texts{suffix}")
     texts = items.texts.take(data.left).to_pylist()
