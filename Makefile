@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq install -
 # One BLAS thread a test worker; two numba threads, so that parallel kernels are parallel in the tests too.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=4
-BENCHMARKS = $(sort $(wildcard benchmarks/bench_*.py))
+BENCHMARKS = $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .PHONY: help demo test test-slow check docs bench clean
 
