@@ -229,3 +229,15 @@ def test_features_of_another_space_are_refused(four_groups):
         model.reward(data.items.with_features(data.items.features, "another"))
     with pytest.raises(DataError, match="dimensions"):
         model.reward(data.items.with_features(data.items.features[:, :5].copy(), "simulated"))
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson"])
+@pytest.mark.parametrize("outcome", [0.5, 1.0])
+def test_only_ties_and_no_ties_are_fitted(ties, outcome):
+    rows = [("a", "b", outcome), ("b", "c", outcome), ("c", "a", outcome)] * 5
+    data = pairs(rows, user=["u"] * 15)
+    model = BradleyTerry(ridge=1.0, ties=ties).fit(data)
+    np.testing.assert_allclose(model.predict_proba(data), 0.5, atol=1e-4)
+    if ties == "davidson":
+        tie = model.predict_tie_proba(data)
+        assert np.all(tie > 0.9) if outcome == 0.5 else np.all(tie < 0.1)
