@@ -41,7 +41,7 @@ def fit_item_bradley_terry(
     max_iter: int = 100,
     start: Float[np.ndarray, " items"] | None = None,
 ) -> ItemBradleyTerryFit:
-    """Minimise sum_i w_i [log(1 + exp(-z_i)) + (1 - y_i) z_i] + precision / 2 |s|^2 with z = s_left - s_right.
+    """Minimise sum_i w_i [log(1 + exp(-z_i)) + (1 - y_i) z_i] + precision / 2 sum_j s_j^2 with z = s_left - s_right.
 
     Parameters
     ----------
