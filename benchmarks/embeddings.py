@@ -69,6 +69,7 @@ def look_ups(count: int, dim: int, repeats: int) -> str:
             for start in range(0, count, 10_000):
                 part = slice(start, start + 10_000)
                 caches[dtype].put("space", texts[part], vectors[part].astype(dtype))
+            caches[dtype].compact("space")  # as `embed` does at the end of a long job
         table = sqlite3.connect(Path(folder) / "cache.sqlite")
         table.execute("create table vectors (key blob primary key, vector blob)")
         rows = ((key(text), vector.tobytes()) for text, vector in zip(texts, vectors, strict=True))

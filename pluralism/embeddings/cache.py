@@ -110,16 +110,17 @@ class EmbeddingCache:
             return CacheAnswer(found, None, lengths)
         digests = text_digests(space, texts)
         features = np.empty((len(texts), shards[0].dim), np.float32)
+        missing = np.arange(len(texts))
         for shard in shards:
-            missing = np.flatnonzero(~found) if found.any() else None
-            rows = shard.find(digests if missing is None else digests[missing])
-            hits = np.flatnonzero(rows >= 0)
-            slots = hits if missing is None else missing[hits]
-            if not len(hits) or not self._usable(space, shard, features.shape[1], rows[hits], slots, features):
+            rows = shard.find(digests, missing)
+            known = rows >= 0
+            slots, rows = missing[known], rows[known]
+            if not len(slots) or not self._usable(space, shard, features.shape[1], rows, slots, features):
                 continue
             found[slots] = True
-            lengths[slots] = shard.lengths[rows[hits]]
-            if found.all():
+            lengths[slots] = shard.lengths[rows]
+            missing = missing[~known]
+            if not len(missing):
                 break
         return CacheAnswer(found, features if found.any() else None, lengths)
 

@@ -24,6 +24,8 @@ from pluralism.errors import EncoderError, PluralismWarning
 
 __all__ = ["Embedding", "embed"]
 
+_TIDY_AFTER = 4
+
 
 @dataclass(frozen=True, repr=False)
 class Embedding:
@@ -168,12 +170,15 @@ def _encode(
     """Fill in the missing rows, storing what is done every few seconds, and also when the job is interrupted."""
     wanted = [texts[row] for row in missing]
     pending: list[np.ndarray] = []
+    flushes = 0
     dtype = getattr(encoder, "storage", np.dtype(np.float32))
 
     def flush() -> None:
+        nonlocal flushes
         if store and pending and features is not None:
             rows = np.concatenate(pending)
             pending.clear()
+            flushes += 1
             store.put(encoder.space, [texts[row] for row in rows], features[rows].astype(dtype), lengths[rows])
 
     done = len(texts) - len(missing)
@@ -200,6 +205,8 @@ def _encode(
                     flushed_at = time.monotonic()
         finally:
             flush()
+    if store and flushes >= _TIDY_AFTER:
+        store.compact(encoder.space)
     if features is None:
         raise EncoderError(f"{encoder.name} returned nothing for {len(wanted)} texts.")
     return features

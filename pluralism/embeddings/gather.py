@@ -1,4 +1,4 @@
-"""Copy rows out of a store and check each on its way: one pass over the memory, no Python per row.
+"""Find rows of a store by digest, copy them out, and check each on its way: no Python per row, several threads.
 
 The check of a row is a sum over its machine words w, modulo 2^64, of ``(w ^ w >> 32) * key``, with an odd key for each
 position; the digest of the row's text enters in the same way. The first factor is a bijection of w and the second is
@@ -17,11 +17,52 @@ import numba
 import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt64
 
-__all__ = ["gather_rows", "row_checks"]
+__all__ = ["bucket_starts", "find_rows", "gather_rows", "row_checks"]
 
 _BLOCK = 16384
 _HALF = np.uint64(32)
 _WORDS = {8: np.uint64, 4: np.uint32, 2: np.uint16}
+
+
+def bucket_starts(digests: UInt64[np.ndarray, "stored 4"]) -> Int64[np.ndarray, " buckets"]:
+    """Where in the sorted digests each run of equal leading bits begins; they are uniform, so runs are short.
+
+    Returns
+    -------
+    int64 array, (2^bits + 1,)
+        The digests whose first ``bits`` bits are b lie in rows ``starts[b]`` to ``starts[b + 1]``; there are about as
+        many runs as rows.
+    """
+    bits = max(1, len(digests).bit_length() - 1)
+    buckets = (digests[:, 0] >> np.uint64(64 - bits)).astype(np.int64)
+    starts = np.zeros(2**bits + 1, np.int64)
+    np.cumsum(np.bincount(buckets, minlength=2**bits), out=starts[1:])
+    return starts
+
+
+def find_rows(
+    starts: Int64[np.ndarray, " buckets"],
+    digests: UInt64[np.ndarray, "stored 4"],
+    wanted: UInt64[np.ndarray, "texts 4"],
+    slots: Int64[np.ndarray, " open"],
+) -> Int64[np.ndarray, " open"]:
+    """Row of ``wanted[slot]`` for each of `slots`, -1 where it is not stored.
+
+    Parameters
+    ----------
+    starts : int64 array
+        `bucket_starts` of `digests`.
+    digests : uint64 array, (stored, 4)
+        The stored digests, ascending.
+    wanted : uint64 array, (texts, 4)
+        Digests to look for.
+    slots : int64 array
+        Which of them.
+    """
+    rows = np.empty(len(slots), np.int64)
+    shift = np.uint64(64 - (len(starts) - 2).bit_length())
+    _in_threads(lambda part: _find(starts, shift, digests, wanted, slots[part], rows[part]), len(slots))
+    return rows
 
 
 def gather_rows(
@@ -93,6 +134,26 @@ def _mix(words: UInt64[np.ndarray, "rows words"], keys: UInt64[np.ndarray, " wor
 def _as_words(vectors: Float[np.ndarray, "rows dim"]) -> np.ndarray:
     row_bytes = vectors.shape[1] * vectors.itemsize
     return vectors.view(_WORDS[next(size for size in _WORDS if row_bytes % size == 0)])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _find(
+    starts: np.ndarray,
+    shift: np.uint64,
+    digests: np.ndarray,
+    wanted: np.ndarray,
+    slots: np.ndarray,
+    rows: np.ndarray,
+) -> None:
+    for i in range(len(slots)):
+        digest = wanted[slots[i]]
+        bucket = np.int64(digest[0] >> shift)
+        rows[i] = -1
+        for row in range(starts[bucket], starts[bucket + 1]):
+            stored = digests[row]
+            if stored[0] == digest[0] and stored[1] == digest[1] and stored[2] == digest[2] and stored[3] == digest[3]:
+                rows[i] = row
+                break
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -2,7 +2,7 @@
 
 A shard is a safetensors file with the arrays
 
-- ``digests`` (rows, 4): of the texts, in ascending order; ``heads`` (rows,): their first words again, to search;
+- ``digests`` (rows, 4): of the texts, in ascending order;
 - ``checks`` (rows,): a checksum of each vector together with its digest;
 - ``lengths`` (rows,): tokens of the text, 0 where unknown;
 - ``vectors`` (rows, dim): float32 or float16.
@@ -14,6 +14,7 @@ that goes bad later is noticed too.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import mmap
@@ -66,7 +67,6 @@ class Shard:
         }
         self.digests: UInt64[np.ndarray, "rows 4"] = self._array(arrays, "digests", ("<u8",), (-1, WORDS))
         rows = len(self.digests)
-        self.heads: UInt64[np.ndarray, " rows"] = self._array(arrays, "heads", ("<u8",), (rows,))
         self.checks: UInt64[np.ndarray, " rows"] = self._array(arrays, "checks", ("<u8",), (rows,))
         self.lengths: Int32[np.ndarray, " rows"] = self._array(arrays, "lengths", ("<i4",), (rows,))
         self.vectors: Float[np.ndarray, "rows dim"] = self._array(arrays, "vectors", ("<f4", "<f2"), (rows, -1))
@@ -88,7 +88,7 @@ class Shard:
         return array
 
     def __len__(self) -> int:
-        return len(self.heads)
+        return len(self.digests)
 
     @property
     def dim(self) -> int:
@@ -100,21 +100,19 @@ class Shard:
         """Bytes of the vectors."""
         return int(self.vectors.nbytes)
 
-    def find(self, digests: UInt64[np.ndarray, "texts 4"]) -> Int64[np.ndarray, " texts"]:
-        """Row of each digest, -1 where it is not here."""
-        last = len(self) - 1
-        rows = np.searchsorted(self.heads, digests[:, 0]).astype(np.int64)
-        found = np.full(len(digests), -1, np.int64)
-        open_ = np.flatnonzero(rows <= last)
-        # One step but for digests whose first words agree, which honest data never have.
-        while len(open_):
-            same_head = self.heads[rows[open_]] == digests[open_, 0]
-            hit = same_head & (self.digests[rows[open_]] == digests[open_]).all(1)
-            found[open_[hit]] = rows[open_[hit]]
-            open_ = open_[same_head & ~hit]
-            rows[open_] += 1
-            open_ = open_[rows[open_] <= last]
-        return found
+    @functools.cached_property
+    def _starts(self) -> Int64[np.ndarray, " buckets"]:
+        from pluralism.embeddings.gather import bucket_starts
+
+        return bucket_starts(self.digests)
+
+    def find(
+        self, wanted: UInt64[np.ndarray, "texts 4"], slots: Int64[np.ndarray, " open"]
+    ) -> Int64[np.ndarray, " open"]:
+        """Row of ``wanted[slot]`` for each of `slots`, -1 where it is not here."""
+        from pluralism.embeddings.gather import find_rows
+
+        return find_rows(self._starts, self.digests, wanted, slots)
 
     def read(
         self, rows: Int64[np.ndarray, " found"], slots: Int64[np.ndarray, " found"], out: Float[np.ndarray, "texts dim"]
@@ -150,7 +148,6 @@ def write_shard(
     seeds, stored = np.ascontiguousarray(digests[kept]), np.ascontiguousarray(vectors[kept])
     arrays = {
         "digests": seeds,
-        "heads": np.ascontiguousarray(seeds[:, 0]),
         "checks": row_checks(stored, seeds),
         "lengths": np.minimum(lengths[kept], np.iinfo(np.int32).max).astype(np.int32),
         "vectors": stored,
@@ -163,7 +160,7 @@ def write_shard(
 def _index_digest(space: str, arrays: dict[str, np.ndarray]) -> str:
     vectors = arrays["vectors"]
     state = hashlib.sha256(f"{_VERSION}\0{space}\0{vectors.dtype.str}\0{vectors.shape}\0".encode())
-    for name in ("digests", "heads", "checks", "lengths"):
+    for name in ("digests", "checks", "lengths"):
         array = arrays[name]
         state.update(f"{array.dtype.str}{array.shape}".encode())
         state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

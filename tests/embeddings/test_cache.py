@@ -159,7 +159,24 @@ def test_equal_first_words_are_told_apart(tmp_path):
     )
     shard = Shard(path, "s")
     asked = np.array([*digests.tolist(), [5, 1, 1, 3], [5, 9, 9, 9], [0] * 4, [2**64 - 1] * 3 + [0]], np.uint64)
-    assert shard.find(asked).tolist() == [0, 1, 2, 3, -1, -1, -1, -1]
+    assert shard.find(asked, np.arange(8)).tolist() == [0, 1, 2, 3, -1, -1, -1, -1]
+
+
+@given(
+    heads=st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1]), min_size=1, max_size=60),
+    extra=st.lists(st.integers(0, 2**64 - 1), max_size=10),
+    crowd=st.integers(0, 60),
+)
+@settings(max_examples=50)
+def test_the_search_finds_what_is_there_however_the_digests_lie(heads, extra, crowd):
+    from pluralism.embeddings.gather import bucket_starts, find_rows
+
+    heads += [heads[0] + i & (2**64 - 1) for i in range(crowd)]  # many close together
+    stored = np.unique(np.array([[head, head % 3, 0, 7] for head in heads], np.uint64), axis=0)
+    absent = [[head, 9, 9, 9] for head in [*heads, *extra]]
+    wanted = np.concatenate([stored[::-1], np.array(absent, np.uint64)])
+    rows = find_rows(bucket_starts(stored), stored, wanted, np.arange(len(wanted)))
+    assert rows.tolist() == [*range(len(stored))][::-1] + [-1] * len(absent)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -261,7 +278,9 @@ def test_merging_leaves_damaged_shards_out(tmp_path):
     cache = EmbeddingCache(tmp_path)
     for text in "abc":
         cache.put("s", [text], vectors([text]))
-    path = next(path for path in files(cache) if Shard(path, "s").find(text_digests("s", ["b"]))[0] >= 0)
+    path = next(
+        path for path in files(cache) if Shard(path, "s").find(text_digests("s", ["b"]), np.zeros(1, np.int64))[0] >= 0
+    )
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
