@@ -43,55 +43,49 @@ def settle(value: float, b: int, edges: np.ndarray) -> int:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def place(
-    p: np.ndarray, y: np.ndarray, edges: np.ndarray, index: np.ndarray, confidence: np.ndarray, correct: np.ndarray
-) -> int:
-    """Fill bin, confidence and correctness of a run of rows; returns how many rows are invalid."""
+def place(p: np.ndarray, y: np.ndarray, edges: np.ndarray, index: np.ndarray, gap: np.ndarray) -> int:
+    """Fill bin and confidence - correct of a run of rows; returns how many rows are invalid."""
     scale = 2.0 * (len(edges) - 1)
     invalid, near = 0, 0
     for j in range(len(p)):
         left, outcome = np.float64(p[j]), np.float64(y[j])
-        sure = max(left, 1.0 - left)
-        side = np.float64(left > 0.5) - np.float64(left < 0.5)
-        position = (sure - 0.5) * scale
+        position = (max(left, 1.0 - left) - 0.5) * scale
         near += int(abs(position - np.rint(position)) < NEAR)
         invalid += int(not ((left >= 0.0) & (left <= 1.0) & (outcome >= 0.0) & (outcome <= 1.0)))
         index[j] = np.int32(position)
-        confidence[j] = sure
-        correct[j] = 0.5 + side * (outcome - 0.5)
+        gap[j] = (np.float64(left > 0.5) - np.float64(left < 0.5)) * (left - outcome)
     if near > 0 and invalid == 0:
         for j in range(len(p)):
-            index[j] = settle(confidence[j], index[j], edges)
+            left = np.float64(p[j])
+            index[j] = settle(max(left, 1.0 - left), index[j], edges)
     return invalid
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def confidence_gaps(p: np.ndarray, y: np.ndarray, weight: np.ndarray | None, edges: np.ndarray) -> np.ndarray:
     """Per confidence bin the sum of weight * (confidence - correct); the last entry counts invalid rows."""
     bins = len(edges) - 1
     sums = np.zeros((4, bins))
-    index, confidence, correct = np.empty(RUN, np.int32), np.empty(RUN), np.empty(RUN)
+    index, gap = np.empty(RUN, np.int32), np.empty(RUN)
     invalid = 0
     for start in range(0, len(p), RUN):
         m = min(RUN, len(p) - start)
-        bad = place(p[start : start + m], y[start : start + m], edges, index, confidence, correct)
+        bad = place(p[start : start + m], y[start : start + m], edges, index, gap)
         if bad > 0:
             invalid += bad
             continue
-        for j in range(m):
-            correct[j] = confidence[j] - correct[j]
         if weight is not None:
             for j in range(m):
-                correct[j] *= weight[start + j]
+                gap[j] *= weight[start + j]
         # Four histograms: the next row need not wait for the store of the last.
         fours = m - m % 4
         for j in range(0, fours, 4):
-            sums[0, index[j]] += correct[j]
-            sums[1, index[j + 1]] += correct[j + 1]
-            sums[2, index[j + 2]] += correct[j + 2]
-            sums[3, index[j + 3]] += correct[j + 3]
+            sums[0, index[j]] += gap[j]
+            sums[1, index[j + 1]] += gap[j + 1]
+            sums[2, index[j + 2]] += gap[j + 2]
+            sums[3, index[j + 3]] += gap[j + 3]
         for j in range(fours, m):
-            sums[0, index[j]] += correct[j]
+            sums[0, index[j]] += gap[j]
     out = np.empty(bins + 1)
     for b in range(bins):
         out[b] = sums[0, b] + sums[1, b] + sums[2, b] + sums[3, b]
@@ -124,16 +118,18 @@ def confidence_table(p: np.ndarray, y: np.ndarray, weight: np.ndarray | None, ed
     Rows must be valid.
     """
     table = np.zeros((5, len(edges) - 1))
-    index, confidence, correct = np.empty(RUN, np.int32), np.empty(RUN), np.empty(RUN)
+    index, gap = np.empty(RUN, np.int32), np.empty(RUN)
     for start in range(0, len(p), RUN):
         m = min(RUN, len(p) - start)
-        place(p[start : start + m], y[start : start + m], edges, index, confidence, correct)
+        place(p[start : start + m], y[start : start + m], edges, index, gap)
         for j in range(m):
+            left = np.float64(p[start + j])
+            confidence = max(left, 1.0 - left)
             w = 1.0 if weight is None else weight[start + j]
             b = index[j]
             table[0, b] += 1.0
             table[1, b] += w
             table[2, b] += w * w
-            table[3, b] += w * confidence[j]
-            table[4, b] += w * correct[j]
+            table[3, b] += w * confidence
+            table[4, b] += w * (confidence - gap[j])
     return table

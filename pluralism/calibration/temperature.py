@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-from pluralism.calibration._inputs import as_probabilities, as_rows, check_values
+from pluralism.calibration._inputs import Rows, as_probabilities, as_rows, refuse
 from pluralism.calibration._kernels import sum_over_blocks
 from pluralism.calibration.scores import EPSILON
 from pluralism.errors import DataError, NotFittedError, UsageError
@@ -80,34 +80,28 @@ class Temperature:
             If there are too few decided rows, if every one of them is predicted right (any lower temperature would
             be better still), or if the predictions do not favour what is preferred at all.
         """
-        rows = check_values(as_rows(p, y, weight))
+        rows = as_rows(p, y, weight)
         if self.min_rows < 1:
             raise UsageError(f"min_rows must be at least 1, not {self.min_rows!r}.", fix="Leave it at 20.")
-        clipped = np.clip(rows.p.astype(float, copy=False), EPSILON, 1 - EPSILON)
-        z = np.log(clipped / (1 - clipped))
-        # Read each row from the side it favours: the likelihood stays the same and all log-odds are positive.
-        wins = np.where(z < 0, 1 - rows.y, rows.y)
-        z = np.abs(z)
-        w = np.ones(len(z)) if rows.weight is None else rows.weight
-        decided = int(np.count_nonzero((wins != 0.5) & (z > 0) & (w > 0)))
+        z, (invalid, decided, total, target) = _log_odds(rows)
+        if invalid:
+            refuse(rows)
         if decided < self.min_rows:
             raise DataError(
-                f"Only {decided} decided row(s) with an uneven prediction to fit a temperature on.",
+                f"Only {decided:.0f} decided row(s) with an uneven prediction to fit a temperature on.",
                 fix=f"Hold out at least {self.min_rows} such rows for calibration.",
             )
-        wzy = w * z * wins
-        soft_target = wzy.sum()
-        if w @ z <= soft_target * (1 + 1e-12):
+        if total <= target * (1 + 1e-12):
             raise DataError(
                 "Every row is predicted right, so no finite temperature fits best.",
                 fix="Calibrate on more rows, or keep the predictions as they are.",
             )
-        if 0.5 * (w @ z) >= soft_target:
+        if 0.5 * total >= target:
             raise DataError(
                 "The predictions do not favour what is preferred on these rows: no positive temperature mends that.",
                 fix="Check that outcomes are coded 1 where the left item is preferred, and that the model fits.",
             )
-        inverse, curvature, self.n_iter_ = _minimise(z, w, wzy)
+        inverse, curvature, self.n_iter_ = _newton(z, rows.weight, target, _start(rows))
         self.temperature_ = 1 / inverse
         self.standard_error_ = float(1 / (np.sqrt(curvature) * inverse**2))
         self.n_rows_ = len(z)
@@ -132,20 +126,27 @@ def fit_temperature(p: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = No
     return Temperature().fit(p, y, weight=weight)
 
 
-def _minimise(z: np.ndarray, w: np.ndarray, wzy: np.ndarray) -> tuple[float, float, int]:
-    """Root of the gradient in the inverse temperature, its curvature there, and the passes over all rows.
-
-    A sample of the rows gives the start, so that the full data are read two or three times.
-    """
-    inverse = 1.0
-    if len(z) > 8 * SAMPLE:
-        part = slice(None, None, len(z) // SAMPLE)
-        inverse, _, _ = _newton(np.ascontiguousarray(z[part]), np.ascontiguousarray(w[part]), wzy[part].sum(), inverse)
-        inverse = inverse if 1e-3 < inverse < 1e3 else 1.0
-    return _newton(z, w, wzy.sum(), inverse)
+def _log_odds(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of each row, read from the side it favours, and the sums that `_orient` returns."""
+    z = np.empty(len(rows.p))
+    sums = sum_over_blocks(
+        lambda s: _orient(rows.p[s], rows.y[s], None if rows.weight is None else rows.weight[s], EPSILON, z[s]), len(z)
+    )
+    return z, sums
 
 
-def _newton(z: np.ndarray, w: np.ndarray, target: float, inverse: float) -> tuple[float, float, int]:
+def _start(rows: Rows) -> float:
+    """The optimum on a sample of many rows, so that all of them are read two or three times only; 1 for few rows."""
+    if len(rows.p) <= 8 * SAMPLE:
+        return 1.0
+    part = slice(None, None, len(rows.p) // SAMPLE)
+    sample = Rows(rows.p[part], rows.y[part], None if rows.weight is None else rows.weight[part])
+    z, (_, _, _, target) = _log_odds(sample)
+    inverse, _, _ = _newton(z, sample.weight, target, 1.0)
+    return inverse if 1e-3 < inverse < 1e3 else 1.0
+
+
+def _newton(z: np.ndarray, w: np.ndarray | None, target: float, inverse: float) -> tuple[float, float, int]:
     """Newton steps kept inside a shrinking bracket; the last step is below 1e-7, its square below rounding."""
     low, high = 0.0, np.inf
     for step in range(1, MAX_STEPS + 1):
@@ -160,17 +161,38 @@ def _newton(z: np.ndarray, w: np.ndarray, target: float, inverse: float) -> tupl
     return float(inverse), float(curvature), step
 
 
-def _pass_over(z: np.ndarray, w: np.ndarray, inverse: float) -> Callable[[slice], np.ndarray]:
-    return lambda rows: _derivatives(z[rows], w[rows], inverse)
+def _pass_over(z: np.ndarray, w: np.ndarray | None, inverse: float) -> Callable[[slice], np.ndarray]:
+    return lambda rows: _derivatives(z[rows], None if w is None else w[rows], inverse)
 
 
-@numba.njit(nogil=True, cache=True)
-def _derivatives(z: np.ndarray, w: np.ndarray, inverse: float) -> np.ndarray:
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _orient(p: np.ndarray, y: np.ndarray, weight: np.ndarray | None, epsilon: float, z: np.ndarray) -> np.ndarray:
+    """Fill `z`; returns invalid rows, decided rows with an uneven prediction, sum of w z, sum of w z wins.
+
+    Read from the side it favours, a row has the same likelihood and log-odds of at least 0.
+    """
+    invalid, decided, total, target = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(p)):
+        left, outcome = np.float64(p[i]), np.float64(y[i])
+        invalid += not ((left >= 0.0) & (left <= 1.0) & (outcome >= 0.0) & (outcome <= 1.0))
+        wins = outcome if left > 0.5 else 1.0 - outcome
+        sure = min(max(left, 1.0 - left), 1.0 - epsilon)
+        z[i] = np.log(sure / (1.0 - sure))
+        w = 1.0 if weight is None else weight[i]
+        decided += (wins != 0.5) & (z[i] > 0.0) & (w > 0.0)
+        total += w * z[i]
+        target += w * z[i] * wins
+    return np.array([invalid, decided, total, target])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _derivatives(z: np.ndarray, weight: np.ndarray | None, inverse: float) -> np.ndarray:
     """Sums of w z sigma(inverse z) and of its derivative in `inverse`; all z are at least 0."""
     value, curvature = 0.0, 0.0
     for i in range(len(z)):
         miss = np.exp(-inverse * z[i])
         hit = 1.0 / (1.0 + miss)
-        value += w[i] * z[i] * hit
-        curvature += w[i] * z[i] * z[i] * hit * hit * miss
+        w = 1.0 if weight is None else weight[i]
+        value += w * z[i] * hit
+        curvature += w * z[i] * z[i] * hit * hit * miss
     return np.array([value, curvature])
