@@ -55,7 +55,7 @@ def adapt(
     from pluralism.cli.loading import RunData
     from pluralism.cli.output import clean_text, output
     from pluralism.cli.progress import stages
-    from pluralism.cli.reading import Reading
+    from pluralism.cli.reading import Reading, naming
     from pluralism.cli.run_directory import load_run
 
     if out.suffix.lower() not in (".parquet", ".pq") or out.is_dir():
@@ -70,7 +70,8 @@ def adapt(
             stage("reading and embedding")
             comparisons = source.read(data, stage.share)
             stage("placing")
-            membership = loaded.model.adapt(comparisons)
+            with naming(data):
+                membership = loaded.model.adapt(comparisons)
             out.parent.mkdir(parents=True, exist_ok=True)
             membership.write(out)
         first = membership.users[:SHOWN].to_pylist()

@@ -29,14 +29,13 @@ def application() -> typer.Typer:
     """Build the application with all commands."""
     app = typer.Typer(
         name="pluralism",
-        help="People disagree: who wants what? Fit preference models that keep the disagreement.",
         epilog="Start with: pluralism demo",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_version)
+    app.callback(help="People disagree: who wants what? Fit preference models that keep the disagreement.")(_options)
     for command in COMMANDS:
         app.command()(command)
     return app
@@ -65,9 +64,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"pluralism {__version__}")
         raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of the application itself."""

@@ -63,7 +63,7 @@ def evaluate(
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.loading import RunData
     from pluralism.cli.progress import stages
-    from pluralism.cli.reading import Reading
+    from pluralism.cli.reading import Reading, naming
     from pluralism.cli.run_directory import load_run
     from pluralism.evaluation import evaluate as score
 
@@ -74,13 +74,15 @@ def evaluate(
         with stages() as stage:
             stage("reading and embedding")
             test = source.read(data, stage.share)
-            evaluation = score(
-                loaded.model,
-                test,
-                support=None if support is None else source.read(support, stage.share),
-                calibration=None if calibration is None else source.read(calibration, stage.share),
-                rng=seed,
-            )
+            others = {
+                "support": None if support is None else source.read(support, stage.share),
+                "calibration": None if calibration is None else source.read(calibration, stage.share),
+            }
+            stage("scoring")
+            with naming(data):
+                evaluation = score(
+                    loaded.model, test, support=others["support"], calibration=others["calibration"], rng=seed
+                )
         document = {"run": str(run), "model": type(loaded.model).__name__, **evaluation.to_dict()}
         result.show(document, lambda console: render_evaluation(console, document))
 

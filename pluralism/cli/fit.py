@@ -107,7 +107,7 @@ def fit(
     from pluralism.cli.fit_summary import fit_document, render_fit
     from pluralism.cli.output import output
     from pluralism.cli.progress import piece_in_words, stages
-    from pluralism.cli.reading import Reading
+    from pluralism.cli.reading import Reading, naming
     from pluralism.cli.run_directory import (
         CHECKPOINT,
         DataRecord,
@@ -133,11 +133,12 @@ def fit(
             stage("embedding")
             embedded, encoder_name = encoding.attach(comparisons.items, stage.share)
             comparisons = comparisons.with_items(embedded)
-            estimator.fit(
-                comparisons,
-                checkpoint=out / CHECKPOINT,
-                callback=lambda piece, iteration, objective: stage(piece_in_words(piece)),
-            )
+            with naming(data):
+                estimator.fit(
+                    comparisons,
+                    checkpoint=out / CHECKPOINT,
+                    callback=lambda piece, iteration, objective: stage(piece_in_words(piece)),
+                )
             stage("saving")
             record = RunRecord(
                 recipe=recipe.name,
@@ -195,6 +196,8 @@ def _changes(
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """The parameters that options change; a parameter given twice is refused."""
+    if ties not in (None, "half", "davidson"):
+        raise UsageError(f"{ties!r} is not possible.", where="--ties", fix="Use half or davidson.")
     given = {
         "n_groups": None if groups is None else number_or_auto(groups, "--groups", whole=True),
         "covariates": tuple(covariates) if covariates else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,21 @@ if TYPE_CHECKING:
     from pluralism.data import Comparisons, DataReport, Items, Rankings, Ratings
     from pluralism.data.sources import Source
 
-__all__ = ["KINDS", "Reading"]
+__all__ = ["KINDS", "Reading", "naming"]
 
 KINDS = ("comparisons", "ratings", "rankings", "preflib", "polis")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors about data that are already read name the file as well."""
+    try:
+        yield
+    except DataError as error:
+        if error.where is not None and str(path) in error.where:
+            raise
+        where = str(path) if error.where is None else f"{path}, {error.where}"
+        raise type(error)(error.what, where=where, fix=error.fix) from error
 
 
 @dataclass(frozen=True)
@@ -123,16 +136,14 @@ class Reading:
         """
         from pluralism.data.check import check_file
 
-        kind = self._plain_kind(path)
-        if kind == "polis":
-            self._refuse_items(kind)
+        if self._plain_kind(path) == "polis":
+            self._refuse_items("polis")
             return self._ratings(path, None, strict=False).check()
-        if kind is None:
-            try:
-                kind = self._open(path)[1]
-            except DataError:
-                # The report says that the file cannot be read, and why.
-                kind = "comparisons"
+        try:
+            source, kind = self._open(path)
+        except DataError:
+            # The report says that the file cannot be read, and why.
+            source, kind = None, self.kind or "comparisons"
         return check_file(
             path,
             self.items,
@@ -140,6 +151,7 @@ class Reading:
             kind="ratings" if kind == "ratings" else "rankings" if kind in ("rankings", "preflib") else "comparisons",
             columns=self.columns or None,
             user=self.user,
+            texts=None if source is None or self.items is not None else _texts(source),
         )
 
     def _plain_kind(self, path: Path) -> str | None:
@@ -177,7 +189,7 @@ class Reading:
         from pluralism.data.files_io import read_source
 
         table = read_source(path).renamed(self.columns) if source is None else source
-        return comparisons_from_source(table, items=self.known_items, user=self.user)
+        return comparisons_from_source(table, items=self.known_items, user=self.user, texts=_texts(table))
 
     def _ratings(self, path: Path, source: Source | None, *, strict: bool = True) -> Ratings:
         from pluralism.data.polis import read_polis
@@ -191,7 +203,9 @@ class Reading:
         from pluralism.data.preflib import read_preflib
         from pluralism.data.ranking_columns import rankings_from_source
 
-        return read_preflib(path) if source is None else rankings_from_source(source, items=self.known_items)
+        if source is None:
+            return read_preflib(path)
+        return rankings_from_source(source, items=self.known_items, texts=_texts(source))
 
     def _refuse(self, option: str, kind: str, value: object, fits: str) -> None:
         if value is not None:
@@ -204,3 +218,17 @@ class Reading:
             self._refuse(option, kind, getattr(self, option), "tables")
         if self.columns:
             self._refuse("column", kind, self.columns, "tables")
+
+
+def _texts(source: Source) -> bool | None:
+    """False where whole numbers name all items; in CSV files they look like texts, and nobody means to embed them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [source[name] for name in ("left", "right", "chosen", "rejected", "item") if name in source]
+    for column in columns:
+        if isinstance(column, list) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return None
+        if not pc.all(pc.fill_null(pc.match_substring_regex(column, r"^\s*[0-9]+\s*$"), True)).as_py():
+            return None
+    return False if columns and source.n_rows else None

@@ -59,8 +59,8 @@ def report(
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.loading import RunData
     from pluralism.cli.progress import stages
-    from pluralism.cli.reading import Reading
-    from pluralism.cli.run_directory import load_run
+    from pluralism.cli.reading import Reading, naming
+    from pluralism.cli.run_directory import file_record, load_run
     from pluralism.reports import build_report
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
@@ -78,16 +78,25 @@ def report(
     with output(as_json) as result:
         with stages() as stage:
             stage("reading and embedding")
-            page = build_report(
-                loaded.model,
-                then.read(fitted_to, stage.share),
-                test=None if test is None else now.read(test, stage.share),
-                support=None if support is None else now.read(support, stage.share),
-                title=title,
-                command=shlex.join(["pluralism", *sys.argv[1:]]),
-                progress=stage,
-                rng=seed,
-            )
+            comparisons = then.read(fitted_to, stage.share)
+            if recorded is not None and file_record(fitted_to).sha256 != recorded.sha256:
+                text = f"{fitted_to} is not the file that the run was fitted to, or has changed since."
+                warnings.warn(text, DataWarning, stacklevel=2)
+            others = {
+                "test": None if test is None else now.read(test, stage.share),
+                "support": None if support is None else now.read(support, stage.share),
+            }
+            with naming(fitted_to):
+                page = build_report(
+                    loaded.model,
+                    comparisons,
+                    test=others["test"],
+                    support=others["support"],
+                    title=title,
+                    command=shlex.join(["pluralism", *sys.argv[1:]]),
+                    progress=stage,
+                    rng=seed,
+                )
             out.parent.mkdir(parents=True, exist_ok=True)
             page.write(out)
         document = {"run": str(run), "report": str(out), "content": json.loads(page.to_json())}
@@ -101,9 +110,7 @@ def _render(console: Console, summary: str, out: Path) -> None:
 
 
 def _training_data(run: Run, recorded: DataRecord | None, given: Path | None) -> Path:
-    """Where the data of the fit are; a warning if they are not what they were."""
-    from pluralism.cli.run_directory import file_record
-
+    """Where the data of the fit are."""
     if given is None and recorded is None:
         raise UsageError(
             "This model was saved from Python, so nobody knows what it was fitted to.",
@@ -113,6 +120,4 @@ def _training_data(run: Run, recorded: DataRecord | None, given: Path | None) ->
     path = given if given is not None else Path(recorded.path if recorded is not None else "")
     if not path.exists():
         raise UsageError("The data of the run are gone.", where=str(path), fix="Say where they are now with --data.")
-    if recorded is not None and file_record(path).sha256 != recorded.sha256:
-        warnings.warn(f"{path} is not the file that the run was fitted to, or has changed.", DataWarning, stacklevel=2)
     return path

@@ -22,8 +22,8 @@ _OPTIONS = {
     "ties": "--ties",
     "user": "--user",
 }
-_KEYWORD = re.compile(rf"(?<![\w.-])({'|'.join(_OPTIONS)})=(?:'([^']*)'|\"([^\"]*)\"|([\w.]*\w|\.\.\.))?")
-_COLUMNS = re.compile(r"columns=\{'([^']*)': '([^']*)'\}")
+_VALUE = r"(?:'([^']*)'|\"([^\"]*)\"|([\w.]*\w|\.\.\.))?"
+_KEYWORD = re.compile(rf"columns=\{{'([^']*)': '([^']*)'\}}|(?<![\w.-])({'|'.join(_OPTIONS)})={_VALUE}")
 
 
 def as_options(text: str) -> str:
@@ -36,10 +36,11 @@ def as_options(text: str) -> str:
     >>> as_options("The column holds texts, not ids: leave out items=, or write the ids into the column.")
     'The column holds texts, not ids: leave out --items, or write the ids into the column.'
     """
-    text = _COLUMNS.sub(r"--column \1=\2", text)
 
     def option(match: re.Match[str]) -> str:
-        value = next((group for group in match.groups()[1:] if group), "")
-        return f"{_OPTIONS[match.group(1)]} {value}".rstrip()
+        wanted, actual, name, *values = match.groups()
+        if name is None:
+            return f"--column {wanted}={actual}"
+        return f"{_OPTIONS[name]} {next(filter(None, values), '')}".rstrip()
 
     return _KEYWORD.sub(option, text)
