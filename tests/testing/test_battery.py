@@ -146,13 +146,23 @@ class SaysNothing(Broken):
 
 
 class TakesAnyFeatures(Broken):
-    def _check_features(self, items):
-        return None
+    """Bends whatever it is given into the shape of the fit."""
+
+    def _bent(self, items):
+        features = np.ones((len(items), self.dim_))
+        if items.features is not None:
+            width = min(self.dim_, items.dim)
+            features[:, :width] = items.features[:, :width]
+        return items.with_features(features, self.feature_space_)
 
     def reward(self, items):
-        if items.features is None or items.dim != self.dim_:
-            return np.zeros((len(items), 1))
-        return super().reward(items)
+        return super().reward(self._bent(items))
+
+    def predict_proba(self, comparisons, *, membership=None):
+        return super().predict_proba(comparisons.with_items(self._bent(comparisons.items)), membership=membership)
+
+    def adapt(self, comparisons):
+        return super().adapt(comparisons.with_items(self._bent(comparisons.items)))
 
 
 class BadPosterior(Broken):
