@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pluralism.reports.palette import INK
@@ -36,7 +37,7 @@ class Display(ABC):
         """What the plot shows, in a sentence or two with its numbers: for readers who do not see it."""
 
     def to_svg(self, *, key: str = "figure", title: str | None = None, standalone: bool = True) -> str:
-        """The plot as an `<svg>` element; drawn anew if it has not been drawn.
+        """The plot as an `<svg>` element, drawn first where it has not been drawn.
 
         Parameters
         ----------
@@ -47,10 +48,9 @@ class Display(ABC):
         standalone : bool
             Whether it is a file of its own, or part of a page.
         """
-        if not hasattr(self, "figure_"):
-            self.plot()
+        drawn = self if hasattr(self, "figure_") else copy(self).plot()
         title = title or type(self).__name__.removesuffix("Display")
-        return figure_to_svg(self.figure_, key=key, title=title, description=self.describe(), standalone=standalone)
+        return figure_to_svg(drawn.figure_, key=key, title=title, description=self.describe(), standalone=standalone)
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

@@ -149,7 +149,8 @@ def hold_out_rows(
     settings = Settings(n_bootstrap=n_bootstrap, seed=seed)
     options: dict[str, Any] = {"support": support, "n_bootstrap": n_bootstrap, "rng": seed}
     known = test.groups is not None
-    difference, by_group = None, {}
+    difference: Difference | None = None
+    by_group: dict[str, Difference] = {}
     if second is not None:
         difference, by_group = _differences(first, second, test, support, groups, names, settings)
     return HeldOut(

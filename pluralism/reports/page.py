@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,11 @@ def render_page(title: str, content: Mapping[str, Any], displays: Mapping[str, D
 
     style = _resource("style.css")
     figures = {
-        # drawn by us from numbers, with every text escaped by the XML writer
-        name: Markup(display.to_svg(key=f"figure-{name}", title=_FIGURES.get(name, name), standalone=False))
+        # Drawn by us from numbers, with every text escaped by the XML writer; and anew, for a figure that is drawn a
+        # second time differs in the last digits of its layout.
+        name: Markup(
+            copy(display).plot().to_svg(key=f"figure-{name}", title=_FIGURES.get(name, name), standalone=False)
+        )
         for name, display in displays.items()
     }
     return (
@@ -105,4 +109,4 @@ def _short(value: str, limit: int) -> str:
     if len(value) <= limit:
         return value
     cut = value[:limit]
-    return (cut[: cut.rfind(" ")] if " " in cut[limit // 2 :] else cut).rstrip() + "…"
+    return (cut[: cut.rfind(" ")] if " " in cut[limit // 2 :] else cut).rstrip(" ,.;:-") + "…"

@@ -17,6 +17,7 @@ __all__ = ["agreement"]
 
 LINES = 4
 PROMPTS = 3
+ANSWERS = 6
 SHADES_AT = 2.0
 
 
@@ -73,18 +74,20 @@ def _row(subject: Subject, found: GroupPreferences, position: int) -> dict[str, 
 
 
 def _prompts(subject: Subject, found: GroupPreferences, prompts: Int[np.ndarray, " some"]) -> list[dict[str, Any]]:
+    """Each prompt with the texts that divide the groups most, the best liked on the whole first."""
     rows = []
     for prompt in prompts:
         members = np.flatnonzero(found.block == prompt)
-        members = members[np.argsort(-found.overall[members], kind="stable")]
-        answers = [_row(subject, found, int(position)) for position in members]
+        telling = members[np.argsort(-found.disagreement[members], kind="stable")][:ANSWERS]
+        telling = telling[np.argsort(-found.overall[telling], kind="stable")]
+        answers = [_row(subject, found, int(position)) for position in telling]
         asked = subject.item(int(found.item[members[0]]))["prompt"]
         rows.append(
             {
                 "prompt": asked,
                 "disagreement": float(found.prompt_split()[prompt]),
-                "favourite": [int(np.argmax(found.reward[members, k])) for k in range(found.n_groups)],
                 "answers": answers,
+                "more": len(members) - len(answers),
             }
         )
     return rows

@@ -22,7 +22,8 @@ def summary(subject: Subject, parts: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         `headline` (str), `sentences` (list of str), `figures` (list of {value, words}), `cards` (for each group, the
-        text that it likes more, and the one that it likes less, than others do; empty for one group).
+        text that it likes more, and the one that it likes less, than others do; empty for one group, and where one
+        reward predicts as well).
     """
     data = parts["settings"]["data"]
     people = counted(data["people"], "person", "people")
@@ -194,7 +195,8 @@ def _figures(subject: Subject, parts: Mapping[str, Any]) -> list[dict[str, str]]
 
 
 def _cards(subject: Subject, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if subject.n_groups == 1 or "missing" in parts["likes"]:
+    # where one reward does as well, what tells the groups apart may be nothing
+    if subject.n_groups == 1 or "missing" in parts["likes"] or parts["accuracy"].get("verdict") in ("same", "worse"):
         return []
     return [
         {
