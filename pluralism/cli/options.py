@@ -50,7 +50,7 @@ KindOption = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="What DATA holds: comparisons, ratings, rankings, preflib or polis; left out, by name and columns.",
+        help="What DATA holds: comparisons, ratings, rankings, trl, preflib or polis; left out, by its columns.",
         rich_help_panel=_DATA,
     ),
 ]

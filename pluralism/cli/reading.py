@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Reading", "naming"]
 
-KINDS = ("comparisons", "ratings", "rankings", "preflib", "polis")
+KINDS = ("comparisons", "ratings", "rankings", "trl", "preflib", "polis")
 
 
 @contextmanager
@@ -107,7 +107,7 @@ class Reading:
         if kind in ("rankings", "preflib"):
             return self._rankings(path, source).to_comparisons(max_pairs_per_ballot=self.max_pairs), kind
         self._refuse("max-pairs", kind, self.max_pairs, "ratings and rankings")
-        return self._comparisons(path, source), kind
+        return self._comparisons(path, source, kind), kind
 
     def read_items(self, path: Path) -> tuple[Items, Comparisons | None]:
         """Read a table of items, or the items of judgements together with these.
@@ -138,12 +138,14 @@ class Reading:
 
         if self._plain_kind(path) == "polis":
             self._refuse_items("polis")
-            return self._ratings(path, None, strict=False).check()
+            return replace(self._ratings(path, None, strict=False).check(), source=str(path))
         try:
             source, kind = self._open(path)
         except DataError:
             # The report says that the file cannot be read, and why.
             source, kind = None, self.kind or "comparisons"
+        if kind == "trl" and source is not None:
+            return replace(self._comparisons(path, source, kind).check(), source=str(path))
         return check_file(
             path,
             self.items,
@@ -178,17 +180,18 @@ class Reading:
             return None, kind
         source = read_source(path).renamed(self.columns)
         if kind is None:
-            if "ranking" in source or ("item" in source and "rank" in source):
-                kind = "rankings"
-            else:
-                kind = "ratings" if "item" in source and "value" in source else "comparisons"
+            kind = _kind_of_table(source)
         return source, kind
 
-    def _comparisons(self, path: Path, source: Source | None) -> Comparisons:
+    def _comparisons(self, path: Path, source: Source | None, kind: str) -> Comparisons:
         from pluralism.data.comparison_columns import comparisons_from_source
         from pluralism.data.files_io import read_source
+        from pluralism.data.trl import comparisons_from_trl
 
         table = read_source(path).renamed(self.columns) if source is None else source
+        if kind == "trl":
+            self._refuse("items", kind, self.items, "tables of ids")
+            return comparisons_from_trl(table, user=self.user)
         return comparisons_from_source(table, items=self.known_items, user=self.user, texts=_texts(table))
 
     def _ratings(self, path: Path, source: Source | None, *, strict: bool = True) -> Ratings:
@@ -218,6 +221,23 @@ class Reading:
             self._refuse(option, kind, getattr(self, option), "tables")
         if self.columns:
             self._refuse("column", kind, self.columns, "tables")
+
+
+def _kind_of_table(source: Source) -> str:
+    """What a table holds, by its columns; lists of messages are TRL's conversations."""
+    import pyarrow as pa
+
+    if "ranking" in source or ("item" in source and "rank" in source):
+        return "rankings"
+    if "item" in source and "value" in source:
+        return "ratings"
+    if "chosen" not in source:
+        return "comparisons"
+    column = source["chosen"]
+    nested = (
+        any(isinstance(cell, list) for cell in column) if isinstance(column, list) else pa.types.is_nested(column.type)
+    )
+    return "trl" if nested else "comparisons"
 
 
 def _texts(source: Source) -> bool | None:

@@ -173,6 +173,26 @@ def test_ratings_become_comparisons(call: Call, tmp_path: Path) -> None:
     assert (record["kind"], record["columns"], record["max_pairs"]) == ("ratings", {"user": "who"}, 4)
 
 
+def test_conversations_of_trl_are_known_by_their_lists(call: Call, tmp_path: Path) -> None:
+    def said(text: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": text}]
+
+    data = tmp_path / "votes.jsonl"
+    answers = ["Yes.", "No.", "Perhaps."]
+    rows = [
+        {"user": f"u{k % 4}", "chosen": said(answers[k % 3]), "rejected": said(answers[(k + 1) % 3])} for k in range(24)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = call(
+        "fit", data, "--model", "bt", "--encoder", "hash:16", "--ridge", 1, "--out", tmp_path / "run", "--json"
+    )
+    assert result.code == 0, result.err
+    assert (result.document["n"], result.document["users"], result.document["items"]) == (24, 4, 3)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["kind"] == "trl"
+    checked = call("check", data, "--json").document
+    assert (checked["n_rows"], checked["source"]) == (24, str(data))
+
+
 def test_preflib_files_are_known_by_their_name(call: Call, tmp_path: Path) -> None:
     ballots = tmp_path / "votes.soc"
     head = ["FILE NAME: votes.soc", "TITLE: t", "DATA TYPE: soc", "NUMBER ALTERNATIVES: 3", "NUMBER VOTERS: 5"]

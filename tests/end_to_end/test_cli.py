@@ -186,7 +186,7 @@ def test_help_and_version_load_no_numerical_library() -> None:
         "import sys\nfrom pluralism.cli import main\n"
         "assert main(['--version']) == 0 and main(['fit', '--help']) == 0\n"
         "heavy = {'numpy', 'pyarrow', 'scipy', 'sklearn', 'numba', 'torch', 'matplotlib'}\n"
-        "sys.exit(str(heavy & {name.partition('.')[0] for name in sys.modules} or ''))"
+        "sys.exit(', '.join(heavy & {name.partition('.')[0] for name in sys.modules}) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
