@@ -15,6 +15,7 @@ from pluralism.cli.options import (
     pairs_of,
 )
 from pluralism.cli.output import clean_text, output
+from pluralism.cli.wording import as_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +69,7 @@ def _render(console: Console, report: DataReport) -> None:
         lines = [clean_text(one.found)]
         if one.status in ("warning", "error"):
             lines += [f"· {_sample(sample)}" for sample in one.samples[:3]]
-            lines += [f"fix: {clean_text(one.fix)}"] if one.fix else []
+            lines += [f"fix: {as_options(clean_text(one.fix))}"] if one.fix else []
         made.add_row(Text(mark, style), Text(one.name), Text("\n".join(lines), "dim" if style == "dim" else ""))
     console.print(made)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 __all__ = ["as_options"]
 
@@ -23,7 +24,8 @@ _OPTIONS = {
     "user": "--user",
 }
 _VALUE = r"(?:'([^']*)'|\"([^\"]*)\"|([\w.]*\w|\.\.\.))?"
-_KEYWORD = re.compile(rf"columns=\{{'([^']*)': '([^']*)'\}}|(?<![\w.-])({'|'.join(_OPTIONS)})={_VALUE}")
+_PAIR = re.compile(r"'([^']*)': '([^']*)'")
+_KEYWORD = re.compile(rf"columns=\{{([^}}]*)\}}|(?<![\w.-])({'|'.join(_OPTIONS)})={_VALUE}")
 
 
 def as_options(text: str) -> str:
@@ -38,9 +40,11 @@ def as_options(text: str) -> str:
     """
 
     def option(match: re.Match[str]) -> str:
-        wanted, actual, name, *values = match.groups()
+        columns, name, *values = match.groups()
         if name is None:
-            return f"--column {wanted}={actual}"
+            return " ".join(
+                f"--column {shlex.quote(f'{wanted}={actual}')}" for wanted, actual in _PAIR.findall(columns)
+            )
         return f"{_OPTIONS[name]} {next(filter(None, values), '')}".rstrip()
 
     return _KEYWORD.sub(option, text)

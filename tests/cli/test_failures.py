@@ -95,10 +95,10 @@ def test_warnings_are_single_lines_shown_once(capsys: pytest.CaptureFixture[str]
 
 
 def test_errors_of_python_are_worded_for_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    error = DataError("No user.", where="votes.csv", fix="Pass user='all' or columns={'user': 'rater'}.")
+    error = DataError("No user.", where="votes.csv", fix="Pass user='all' or columns={'user': 'rater', 'left': 'a b'}.")
     assert failures.report_failure(error, "pluralism fit") == 2
     assert capsys.readouterr().err == (
-        "[PL010] No user.\n  where: votes.csv\n  fix:   Pass --user all or --column user=rater.\n"
+        "[PL010] No user.\n  where: votes.csv\n  fix:   Pass --user all or --column user=rater --column 'left=a b'.\n"
     )
 
 
