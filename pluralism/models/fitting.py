@@ -115,12 +115,13 @@ def choose_terms(
 ) -> Plan:
     """Decide the ridge (validation in blocks) and the item precision (evidence), where they are automatic.
 
-    With the `pooled` plan given, the search for the ridge starts from it and its item precision is kept, for the
-    evidence is that of a pooled model.
+    Each depends on the other: the ridge is chosen without item effects, their precision by the evidence at that
+    ridge, and then both once more. With the `pooled` plan given, the search for the ridge starts from it and its item
+    precision is kept, for the evidence is that of a pooled model.
     """
     unit = _feature_unit(prepared)
     has_text = prepared.problem.features is not None
-    choice, blocks = None, None
+    masks, blocks = None, None
     if has_text and model.ridge == "auto":
         masks, blocks = _masks(prepared, model.blocks, seed)
         if masks is None:
@@ -131,25 +132,35 @@ def choose_terms(
                 stacklevel=4,
             )
             terms = terms.but(ridge=unit)
-        else:
-            choice = choose_ridge(
-                prepared,
-                n_groups,
-                terms,
-                masks,
-                rng=np.random.default_rng([seed, 1]),
-                start=10.0 if pooled is None else pooled.terms.ridge / unit,
-                memo=memory.piece,
-                unit=unit,
-            )
-            terms = terms.but(ridge=choice.ridge)
     elif has_text:
         terms = terms.but(ridge=float(model.ridge))
+
+    def search(at: Terms, start: float) -> RidgeChoice:
+        return choose_ridge(
+            prepared,
+            n_groups,
+            at,
+            masks or [],
+            rng=np.random.default_rng([seed, 1]),
+            start=start / unit,
+            memo=memory.piece,
+            unit=unit,
+        )
+
     if pooled is not None:
-        precision = pooled.terms.item_precision
-    else:
-        precision = _item_precision(model, prepared, terms, memory, seed)
-    return Plan(terms.but(item_precision=precision), choice, blocks)
+        terms = terms.but(item_precision=pooled.terms.item_precision)
+        choice = None if masks is None else search(terms, pooled.terms.ridge)
+        return Plan(terms if choice is None else terms.but(ridge=choice.ridge), choice, blocks)
+    choice = None if masks is None else search(terms, 10.0 * unit)
+    if choice is not None:
+        terms = terms.but(ridge=choice.ridge)
+    terms = terms.but(item_precision=_item_precision(model, prepared, terms, memory, seed))
+    if choice is not None and terms.item_precision is not None:
+        choice = search(terms, terms.ridge)
+        if choice.ridge != terms.ridge:
+            terms = terms.but(ridge=choice.ridge)
+            terms = terms.but(item_precision=_item_precision(model, prepared, terms, memory, seed))
+    return Plan(terms, choice, blocks)
 
 
 def _item_precision(

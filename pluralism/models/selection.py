@@ -118,7 +118,7 @@ def choose_ridge(
                 total, weight = _predictive(prepared.subset(validation), fit, fold_terms)
                 return {"vector": fit.vector, "loss": np.array([total, weight])}
 
-            result = memo(f"ridge/{n_groups}/{exponent}/{f}", one)
+            result = memo(f"ridge/{n_groups}/{terms.item_precision}/{exponent}/{f}", one)
             starts[f] = result["vector"]
             loss += float(result["loss"][0])
             mass += float(result["loss"][1])
