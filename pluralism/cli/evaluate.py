@@ -113,7 +113,7 @@ def render_evaluation(console: Console, found: dict[str, Any]) -> None:
             "worst group",
             number(found["worst_group_accuracy"]),
             span(interval.get("worst_group_accuracy")),
-            _shown(found["worst_group"] or "", of_model),
+            _shown(found["worst_group"] or "", of_model) if len(found["groups"]) > 1 else "all are one group",
         ],
         [
             "tenth user",

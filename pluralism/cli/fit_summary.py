@@ -72,7 +72,7 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
         f"{found['n']:,} judgements by {found['users']:,} users of {found['items']:,} items, {features}{effects}; "
         f"{found['seconds']:.1f} s\n"
     )
-    groups = [group_name(k) for k in range(found["n_groups"])]
+    groups = [group_name(k) for k in range(found["n_groups"])] if found["n_groups"] > 1 else ["everybody"]
     if found["n_groups"] > 1:
         print_table(
             console,

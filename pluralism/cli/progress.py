@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ class Stages:
     def __call__(self, text: str) -> None:
         """Begin a stage; how long it takes is not known."""
         if text != self.progress.tasks[0].description:
-            self.progress.update(self.task, description=text, total=None, completed=0)
+            # A new task, because one that was complete once stays marked so.
+            self.progress.remove_task(self.task)
+            self.task = self.progress.add_task(text, total=None)
 
     def share(self, done: int, total: int) -> None:
         """Say how far the stage is."""
@@ -68,12 +72,21 @@ def stages() -> Iterator[Stages]:
         Call it with a text for each stage.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.text import Text
+
+    started = time.monotonic()
+
+    class Clock(ProgressColumn):
+        """Time since the first stage began."""
+
+        def render(self, task: Task) -> Text:
+            return Text(str(timedelta(seconds=int(time.monotonic() - started))))
 
     console = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
     columns = (
         SpinnerColumn(),
-        TimeElapsedColumn(),
+        Clock(),
         BarColumn(bar_width=24),
         TextColumn("{task.description}", markup=False),
     )
