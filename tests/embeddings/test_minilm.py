@@ -16,7 +16,7 @@ WORDS = "people want different things from a model and some of them are rarely a
 @pytest.fixture(scope="module")
 def texts():
     rng = np.random.default_rng(0)
-    drawn = [" ".join(rng.choice(WORDS, size=n)) for n in rng.integers(1, 120, 60)]
+    drawn = [" ".join(rng.choice(WORDS, size=n)) for n in rng.integers(1, 120, 30)]
     return [*drawn, "", "é ü ß", "漢字かな交じり文", "emoji 👩‍👩‍👧", "a\0b", "word " * 400]
 
 
@@ -40,15 +40,15 @@ def test_equal_to_sentence_transformers(texts, reference, dtype, bound):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_order_company_and_duplicates_do_not_matter(texts, minilm, dtype, tolerance):
-    some, encoder = texts[:30], resolve(minilm, dtype=dtype, device="cpu")
+    some, encoder = texts[:12], resolve(minilm, dtype=dtype, device="cpu")
     together = embed(some, encoder).features
     order = np.random.default_rng(1).permutation(len(some))
     np.testing.assert_array_equal(embed([some[i] for i in order], encoder).features, together[order])
     twice = embed([*some, *some], encoder)
     np.testing.assert_array_equal(twice.features, np.concatenate([together, together]))
     assert twice.n_unique == len(set(some))
-    alone = np.concatenate([embed([text], encoder).features for text in some[:8]])
-    np.testing.assert_allclose(alone, together[:8], atol=tolerance)
+    alone = np.concatenate([embed([text], encoder).features for text in some[:5]])
+    np.testing.assert_allclose(alone, together[:5], atol=tolerance)
 
 
 def test_cached_vectors_need_no_model(texts, minilm, tmp_path, monkeypatch):
