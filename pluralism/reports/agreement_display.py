@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AgreementDisplay"]
 
-TEXT_LIMIT = 44
+TEXT_LIMIT = 66
 
 
 class AgreementDisplay(Display):
@@ -76,40 +76,43 @@ class AgreementDisplay(Display):
         return f"Rewards in {', '.join(self.groups)}. " + ". ".join(parts) + "."
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the lines, block under block."""
-        n_lines = sum(len(names) + 1 for _, names, _ in self.blocks)
-        ax = self._start(ax, 7.2, 1.0 + 0.25 * n_lines)
-        place, ticks, labels = 0.0, [], []
+        """Draw the lines, block under block, each under its text."""
+        n_lines = sum(len(names) for _, names, _ in self.blocks)
+        ax = self._start(ax, 5.2, 1.0 + 0.36 * (n_lines + len(self.blocks)))
+        beside = ax.get_yaxis_transform()
+        place, names_drawn = 0.0, [label(name, 24) for name in self.groups]
         for heading, names, reward in self.blocks:
-            ticks.append(place)
-            labels.append(heading)
+            ax.text(
+                0.0, place, heading, transform=beside, va="center", fontsize=FONT_SIZE, fontweight="bold", color=INK
+            )
             for name, row in zip(names, reward, strict=True):
                 place += 1.0
-                ax.hlines(place, row.min(), row.max(), colors=INK, alpha=0.3, linewidth=2.2)
+                shown = label(name, TEXT_LIMIT)
+                ax.text(0.0, place - 0.3, shown, transform=beside, va="center", fontsize=FONT_SIZE - 0.5, color=INK)
+                ax.hlines(place + 0.12, row.min(), row.max(), colors=INK, alpha=0.3, linewidth=2.2)
                 for k, value in enumerate(row):
-                    first = not ax.get_legend_handles_labels()[1].count(label(self.groups[k], 24))
                     ax.plot(
                         value,
-                        place,
+                        place + 0.12,
                         group_marker(k),
                         color=group_colour(k),
                         markersize=6,
                         markeredgewidth=0,
-                        label=label(self.groups[k], 24) if first else None,
+                        label=names_drawn[k],
                     )
-                ticks.append(place)
-                labels.append(label(name, TEXT_LIMIT))
-            place += 1.3
-        ax.axvline(0.0, color=INK, linewidth=0.8, alpha=0.6)
-        ax.set_yticks(ticks, labels)
-        ax.set_ylim(place - 0.6, -0.7)
+            place += 1.0
+        ax.axvline(0.0, color=INK, linewidth=0.8, alpha=0.4)
+        ax.set_yticks([])
+        ax.set_ylim(place - 0.4, -0.5)
         tidy(ax, grid="x", xlabel="reward relative to other texts (logits); right is liked")
         ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-        headings = {heading for heading, _, _ in self.blocks}
-        for text in ax.get_yticklabels():
-            if text.get_text() in headings:
-                text.set_fontweight("bold")
-                text.set_fontsize(FONT_SIZE)
-        tidy_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(self.groups), 5), columnspacing=1.2)
+        handles, _ = ax.get_legend_handles_labels()
+        tidy_legend(
+            ax,
+            handles=handles[: len(self.groups)],
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=min(len(self.groups), 5),
+            columnspacing=1.2,
+        )
         return self

@@ -86,6 +86,7 @@ def _environment() -> Environment:
         loader=PackageLoader("pluralism.reports"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -103,6 +104,11 @@ def _environment() -> Environment:
 @cache
 def _resource(name: str) -> str:
     return files("pluralism.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _shown(value: Any) -> Any:
+    """Every value on its way into the page: text loses what a page cannot hold; what was made markup stays."""
+    return text.printable(value) if type(value) is str else value
 
 
 def _short(value: str, limit: int) -> str:

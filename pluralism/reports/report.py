@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pluralism.errors import UsageError
 from pluralism.files import atomic_write
 from pluralism.reports.page import render_page
-from pluralism.reports.text import printable
 
 if TYPE_CHECKING:
     from pluralism.reports.display import Display
@@ -35,7 +34,7 @@ class Report:
     """
 
     def __init__(self, title: str, content: Mapping[str, Any], displays: Mapping[str, Display]) -> None:
-        self.title = " ".join(printable(title).split()) or "Report"
+        self.title = " ".join(title.split()) or "Report"
         self.content, self.displays = dict(content), dict(displays)
 
     def to_html(self) -> str:

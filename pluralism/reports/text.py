@@ -7,12 +7,14 @@ import unicodedata
 
 __all__ = ["counted", "interval", "label", "number", "one_line", "percent", "printable", "signed"]
 
-_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPACE = "\u00a0"
 
 
 def printable(text: str) -> str:
-    r"""The text without characters that XML and HTML cannot hold; line ends and tabs stay.
+    r"""The text without what XML and HTML cannot hold, and without controls of direction; line ends and tabs stay.
+
+    A right-to-left override, or an isolate that is never closed, would turn around what stands after the text.
 
     Examples
     --------
@@ -20,7 +22,7 @@ def printable(text: str) -> str:
     'a�b\nc'
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c if c in "\n\t" or _is_sayable(c) else "\ufffd" for c in lines)
+    return "".join(c if c in "\n\t" or _is_sayable(c) else "\ufffd" for c in lines if c not in _BIDI_CONTROLS)
 
 
 def _is_sayable(character: str) -> bool:
@@ -29,8 +31,8 @@ def _is_sayable(character: str) -> bool:
 
 
 def one_line(text: str, limit: int) -> str:
-    """The text on one line, without direction marks, and no longer than `limit`."""
-    line = " ".join("".join(c for c in printable(text) if c not in _BIDI_CONTROLS).split())
+    """The text as `printable`, on one line and no longer than `limit`."""
+    line = " ".join(printable(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip(" ,.;:-") + "…"
 
 

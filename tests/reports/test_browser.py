@@ -114,6 +114,7 @@ def assert_quiet(page, seen, address):
 def test_data_that_try_to_run_are_text(browser, hostile):
     report, path = hostile
     address = path.as_uri()
+    assert not set(path.read_text(encoding="utf-8")) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\x0b\x1f")
     page, seen, context = visit(browser, address)
     assert page.evaluate("document.scripts.length + document.images.length + document.forms.length") == 0
     assert page.evaluate("document.querySelectorAll('iframe, object, embed, base, animate, math, [style]').length") == 0

@@ -180,7 +180,7 @@ def test_agreement_marks_stand_at_the_rewards(model, data):
     marks = np.array([line.get_xdata()[0] for line in display.ax_.get_lines() if line.get_linestyle() == "None"])
     assert marks[-4:] == pytest.approx(reward.ravel())
     assert names[0] == data.items.texts[int(found.item[found.divisive(1)[0]])].as_py()
-    assert set(names) <= set(tick_labels(display.ax_))
+    assert set(names) <= {text.get_text() for text in display.ax_.texts}
     assert len(display.ax_.get_legend().get_texts()) == 2
 
 

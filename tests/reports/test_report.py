@@ -181,6 +181,15 @@ def test_the_report_says_how_it_was_scored_and_made(page):
     assert "Tea &amp; &lt;coffee&gt;" in page
 
 
+def test_texts_in_the_json_are_as_they_came_and_on_the_page_as_they_can_be_shown():
+    items = Items(ids=["\u202ea", "b"], texts=["one\x00\u2066 two", "three"], features=np.eye(2))
+    data = Comparisons(items, ["u"], [0, 0, 0], [0, 0, 0], [1, 1, 1], [1.0, 1.0, 0.0])
+    report = build_report(BradleyTerry(ridge=1.0).fit(data), data, n_bootstrap=0)
+    best = json.loads(report.to_json())["likes"]["groups"][0]["lists"][0]["items"][0]
+    assert (best["id"], best["text"]) == ("\u202ea", "one\x00\u2066 two")
+    assert "one\ufffd two" in report.to_html() and "\u2066" not in report.to_html()
+
+
 def test_json_is_strict_and_whole(report):
     document = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
     assert document["schema_version"] == 1 and set(document) == {"schema_version", "title", *PARTS}

@@ -12,7 +12,6 @@ from pluralism.reports.held_out import Difference, HeldOut
 from pluralism.reports.palette import FOCUS, POOLED
 from pluralism.reports.reliability_display import ReliabilityDisplay
 from pluralism.reports.sections.subject import Part, Subject
-from pluralism.reports.text import printable
 
 __all__ = ["GROUPS", "ONE", "accuracy", "verdict"]
 
@@ -117,7 +116,7 @@ def _note(e: Evaluation, name: str) -> str:
     if name == "ece":
         return f"if calibrated: {e.ece_null_low:.3f} to {e.ece_null_high:.3f}" if np.isfinite(e.ece_null_low) else ""
     if name == "worst_group_accuracy":
-        return printable(e.worst_group or "")
+        return e.worst_group or ""
     if name == "p10_user_accuracy":
         return f"of {e.p10_users:,} with {e.p10_min_rows} or more scored"
     return ""
@@ -131,7 +130,7 @@ def _group_rows(model: Evaluation, pooled: Evaluation | None, differences: Any) 
         beside = other.get(score.name)
         rows.append(
             {
-                "name": printable(score.name),
+                "name": score.name,
                 "people": score.users,
                 "judgements": score.n,
                 "model": score.to_dict(),

@@ -7,7 +7,6 @@ import numpy as np
 from pluralism.reports.covariate_display import CovariateDisplay, covariate_std
 from pluralism.reports.sections.likes import NO_STD
 from pluralism.reports.sections.subject import Part, Subject
-from pluralism.reports.text import printable
 
 __all__ = ["covariates"]
 
@@ -27,7 +26,7 @@ def covariates(subject: Subject) -> Part:
     own = set(subject.data.covariates) | set(subject.data.items.covariates)
     rows = [
         {
-            "name": printable(name),
+            "name": name,
             "unit": "" if name in own else _EXPLAINED.get(name, ""),
             "typical": float(fitted.covariate_scale_[c]),
             "groups": [
@@ -43,7 +42,7 @@ def covariates(subject: Subject) -> Part:
         for c, name in enumerate(names)
     ]
     display = CovariateDisplay(
-        [printable(name) for name in names],
+        names,
         fitted.covariate_effects_ * fitted.covariate_scale_,
         None if std is None else std * fitted.covariate_scale_,
         groups=subject.names,

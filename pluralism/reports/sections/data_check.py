@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pluralism.reports.sections.subject import Part, Subject
-from pluralism.reports.text import counted, number, one_line, printable
+from pluralism.reports.text import counted, number, one_line
 
 __all__ = ["data_check"]
 
@@ -23,11 +23,11 @@ def data_check(subject: Subject) -> Part:
             {
                 "name": check.name,
                 "status": check.status,
-                "found": printable(check.found),
+                "found": check.found,
                 "count": check.count,
                 "share": check.share,
                 "samples": [_sample(sample) for sample in check.samples[:SAMPLES]] if not check.passed else [],
-                "fix": printable(check.fix) if not check.passed else "",
+                "fix": check.fix if not check.passed else "",
             }
         )
     tested = sum(check.applies for check in report)
@@ -52,7 +52,7 @@ def data_check(subject: Subject) -> Part:
 def _sample(sample: Mapping[str, Any]) -> str:
     row = f"row {sample['row']:,}: " if "row" in sample else ""
     cells = [f"{key} {_cell(value)}" for key, value in sample.items() if key != "row"]
-    return printable(row + ", ".join(cells))
+    return row + ", ".join(cells)
 
 
 def _cell(value: object) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 from pluralism.reports.groups_display import GroupsDisplay
 from pluralism.reports.membership_display import SURE, MembershipDisplay
 from pluralism.reports.sections.subject import Part, Subject
-from pluralism.reports.text import printable
 
 __all__ = ["certainty", "groups"]
 
@@ -90,6 +89,6 @@ def _known_groups(subject: Subject) -> dict[str, Any] | None:
     table = np.zeros((subject.n_groups, len(data.groups)), dtype=np.int64)
     np.add.at(table, (membership.labels[rows[known]], votes[known].argmax(axis=1)), 1)
     return {
-        "columns": [printable(name) for name in data.groups.to_pylist()],
+        "columns": data.groups.to_pylist(),
         "rows": [{"name": name, "counts": table[k].tolist()} for k, name in enumerate(subject.names)],
     }

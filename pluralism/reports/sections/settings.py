@@ -11,7 +11,6 @@ import numpy as np
 
 from pluralism.files import encode_strings
 from pluralism.reports.sections.subject import Part, Subject
-from pluralism.reports.text import printable
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -37,7 +36,7 @@ def settings(subject: Subject, command: str | None) -> Part:
         "parameters": parameters,
         "learned": {name.rstrip("_"): _plain(value) for name, value in learned.items() if value is not None},
         "tie": getattr(fitted, "tie_", 0.0),
-        "features": printable(getattr(fitted, "feature_space_", None) or "") or None,
+        "features": getattr(fitted, "feature_space_", None),
         "dim": getattr(fitted, "dim_", None),
         "data": {
             "judgements": len(data),
@@ -54,7 +53,7 @@ def settings(subject: Subject, command: str | None) -> Part:
             "sample": subject.sample,
         },
         "versions": {"python": platform.python_version()} | _versions(),
-        "command": None if command is None else printable(command),
+        "command": command,
         "code": _code(subject),
     }
     return content, {}
@@ -84,7 +83,7 @@ def _versions() -> dict[str, str]:
 
 
 def _code(subject: Subject) -> str:
-    features = printable(getattr(subject.fitted, "feature_space_", None) or "")
+    features = getattr(subject.fitted, "feature_space_", None) or ""
     return "\n".join(
         [
             "import pluralism as pl",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pluralism.reports.palette import group_name
 from pluralism.reports.preferences import GroupPreferences
-from pluralism.reports.text import printable
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -71,7 +70,7 @@ class Subject:
         text = None if items.texts is None else items.texts[int(code)].as_py()
         prompt = None if items.prompts is None else items.prompts[int(code)].as_py()
         return {
-            "id": printable(items.ids[int(code)].as_py()),
-            "text": None if text is None else printable(text),
-            "prompt": printable(prompt) if prompt else None,
+            "id": items.ids[int(code)].as_py(),
+            "text": text,
+            "prompt": prompt or None,
         }
