@@ -23,7 +23,7 @@ def test_equal_prompt_and_text_become_one_item_in_order_of_first_appearance():
 
 
 def test_content_id_is_the_documented_hash():
-    prompt, text = "Wie geht's?".encode(), "Gut \U0001f469‍\U0001f680".encode()
+    prompt, text = b"Wie geht's?", "Gut \U0001f469‍\U0001f680".encode()
     layout = len(prompt).to_bytes(8, "little") + prompt + len(text).to_bytes(8, "little") + text
     items = Items.from_texts([text.decode()], prompts=[prompt.decode()])
     assert items.ids.to_pylist() == [hashlib.sha256(layout).hexdigest()[:32]]
