@@ -14,7 +14,7 @@ BENCHMARKS = $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo       the main job on the built-in data, with a report (sets up .venv)"
-	@echo "make test       the tests, without the slow ones"
+	@echo "make test       the tests, without the slow ones; some of them: make test ARGS='tests/data -k split'"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      ruff, mypy and the import contracts"
 	@echo "make docs       the site, in docs/_build/html"

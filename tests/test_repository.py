@@ -142,6 +142,14 @@ def test_tests_have_no_packages() -> None:
     assert not list((REPOSITORY / "tests").rglob("__init__.py"))
 
 
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [*REPOSITORY.glob("*.md"), *(path for path in files("docs", "models") if path.suffix == ".md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    local = [(page, link) for page, link in links if not re.match(r"[a-z]+:", link)]
+    missing = [f"{page.name}: {link}" for page, link in local if not (page.parent / link).exists()]
+    assert local and not missing
+
+
 def test_the_licence_is_complete() -> None:
     text = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
