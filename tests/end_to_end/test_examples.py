@@ -1,0 +1,66 @@
+"""The studies of real data run as a reader would run them, and find what they say."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def run(repository, name, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", str(repository / "examples" / name)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def cells(line):
+    return [float(number) for number in re.findall(r"(?<![\w.])[-+]?\d*\.\d+", line)]
+
+
+def test_arguments(repository, shared_data, minilm):
+    out = run(repository, "ukp_convarg.py", PLURALISM_DATA=str(shared_data))
+    known, left_out = out.split("debates left out")
+    rows = {line[:34].strip(): cells(line[34:]) for line in known.splitlines() if cells(line)}
+    accuracy, _, _, nll, _ = rows["text, argument and length"]
+    assert accuracy >= 0.780
+    assert nll <= 0.544
+    assert accuracy >= max(rows[name][0] for name in ("length alone", "text", "the argument itself")) - 0.002
+    best = next(cells(line) for line in left_out.splitlines() if line.startswith("text and length"))
+    assert best[-1] >= 0.715
+
+
+def test_opposed_personas(repository, shared_data, minilm):
+    out = run(repository, "anthropic_personas.py", PLURALISM_DATA=str(shared_data), SEEDS="2")
+    rows = [line for line in out.splitlines() if re.match(r"\s+\d\s+\d\s", line)]
+    assert len(rows) == 2
+    for row in rows:
+        _, pooled_major, pooled_minor, mixed_major, mixed_minor, known_major, known_minor = cells(row)
+        assert pooled_major > 0.9
+        assert pooled_minor < 0.5
+        assert mixed_major >= known_major - 0.02
+        assert mixed_minor >= known_minor - 0.02
+    assert int(rows[0].split()[1]) == 2
+
+
+def test_polis(repository, shared_data):
+    out = run(repository, "polis.py", PLURALISM_DATA=str(shared_data))
+    one = next(cells(line) for line in out.splitlines() if line.startswith("one ranking"))
+    groups = next(cells(line) for line in out.splitlines() if re.match(r"\d groups", line))
+    assert groups[-2] < one[-2]
+    assert "Found:" in out
+
+
+@pytest.mark.parametrize("name", ["ukp_convarg.py", "anthropic_personas.py", "polis.py"])
+def test_without_the_data_a_line_says_what_is_missing(repository, tmp_path, name):
+    out = run(repository, name, PLURALISM_DATA=str(tmp_path))
+    assert len(out.splitlines()) == 1
+    assert "PLURALISM_DATA" in out
