@@ -73,11 +73,9 @@ def refused(result: Any, *words: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_a_bad_file_is_refused_and_nothing_is_written(
-    call: Call, tmp_path: Path, name: str, as_json: tuple[str, ...]
-) -> None:
+def test_a_bad_file_is_refused_and_nothing_is_written(call: Call, tmp_path: Path, name: str) -> None:
     content, words = FILES[name]
+    as_json = ("--json",) if len(name) % 2 else ()
     data, out = tmp_path / "votes.csv", tmp_path / "run"
     data.write_text(content)
     refused(call("fit", data, "--encoder", "hash:16", "--out", out, *as_json), "votes.csv" if words else "", *words)

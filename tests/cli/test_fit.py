@@ -144,6 +144,7 @@ def test_texts_need_an_encoder_that_is_installed(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_texts_are_read_by_minilm_where_it_is_installed(call: Call, votes: Path, tmp_path: Path, minilm: str) -> None:
     result = call("fit", votes / "train.csv", "--model", "bt", "--ridge", 1, "--out", tmp_path / "run", "--json")
     assert result.document["dim"] == 384
