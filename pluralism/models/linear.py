@@ -15,6 +15,7 @@ from pluralism.files import decode_strings, encode_strings
 from pluralism.models.base import PreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import covariate_design
+from pluralism.models.state_check import check_state
 from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ class LinearPreferenceModel(PreferenceModel):
         return document, {name: np.ascontiguousarray(value) for name, value in arrays.items()}
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        check_state(document, arrays)
         for name in SCALARS:
             setattr(self, name, document[name])
         for name in ARRAYS:
@@ -284,11 +286,12 @@ class LinearPreferenceModel(PreferenceModel):
         for name in STRINGS:
             parts = {key.split(".", 1)[1]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
             setattr(self, name, pa.array(decode_strings(parts), pa.large_string()) if parts else None)
-        n_groups = len(self.group_weights_)
-        if self.posterior_.shape != (len(self.users_), n_groups) or len(self.n_answers_) != len(self.users_):
+        if self.users_ is None or len(self.users_) != len(self.posterior_):
             raise ValueError("users and posterior disagree in length")
-        if self.coef_ is not None and self.coef_.shape != (n_groups, self.dim_):
-            raise ValueError("coefficients and dimensions disagree")
+        if (self.item_effects_ is None) != (self.item_ids_ is None) or (
+            self.item_ids_ is not None and len(self.item_ids_) != self.item_effects_.shape[1]
+        ):
+            raise ValueError("item effects and item ids disagree in length")
 
 
 def _outcomes(z: Float[np.ndarray, "pairs groups"], tie: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

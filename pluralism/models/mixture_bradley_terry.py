@@ -278,6 +278,8 @@ class MixtureBradleyTerry(LinearPreferenceModel):
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, {k: v for k, v in arrays.items() if not k.startswith("control/")})
+        if self.n_groups not in ("auto", self.n_groups_):
+            raise ValueError(f"the parameter n_groups is {self.n_groups!r}, the model has {self.n_groups_} groups")
         self.n_repairs_ = document["n_repairs_"]
         names = ("ridge", "item_effects", "covariates", "position_bias", "ties", "blocks", "tol", "max_iter")
         self.control_ = BradleyTerry(

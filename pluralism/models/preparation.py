@@ -83,6 +83,10 @@ def prepare(comparisons: Comparisons, covariates: Sequence[str], *, position_bia
     DataError
         If there is no row of positive weight.
     """
+    if len(comparisons) == 0:
+        raise DataError(
+            "There are no comparisons to fit: the data have no rows.", fix="Check the file with `pluralism check`."
+        )
     if not np.any(comparisons.weight > 0):
         raise DataError(
             "There are no comparisons of positive weight to fit.",

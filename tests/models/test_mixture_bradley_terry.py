@@ -174,6 +174,7 @@ def test_saved_and_loaded_models_are_the_same(tmp_path, four_groups, fitted):
         ('"kind": "MixtureBradleyTerry"', '"kind": "os.system"', "does not know"),
         ('"n_iter_"', '"m_iter_"', "incomplete"),
         ('"n_groups": 4', '"n_gruops": 4', "incomplete"),
+        ('"n_groups": 4', '"n_groups": 7', "n_groups"),
         ('"schema_version": 1', '"schema_version": 999', "schema"),
     ],
 )
@@ -183,6 +184,37 @@ def test_damaged_documents_are_refused(tmp_path, fitted, old, new, message):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ModelFileError, match=message):
+        pl.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("piece", "change", "message"),
+    [
+        ("coef_", lambda a: None, "coef"),
+        ("coef_", lambda a: a.astype(np.int64), "type"),
+        ("coef_", lambda a: a[:, 1:], "dim"),
+        ("posterior_", lambda a: a[:-1], "users"),
+        ("group_weights_", lambda a: a * 2, "probabilities"),
+        ("covariance_", lambda a: a * np.nan, "finite"),
+        ("tie_", lambda v: -5.0, "tie_"),
+        ("tie_", lambda v: "abc", "tie_"),
+        ("converged_", lambda v: "no", "converged_"),
+        ("covariate_names_", lambda v: ["a"], "covariates"),
+    ],
+)
+def test_states_that_no_fit_leaves_are_refused(tmp_path, fitted, piece, change, message):
+    from pluralism.files import load_bundle, save_bundle
+
+    fitted.save(tmp_path / "run")
+    document, arrays = load_bundle(tmp_path / "run")
+    document = {k: v for k, v in document.items() if not k.startswith("arrays")}
+    if piece in arrays:
+        changed = change(arrays.pop(piece))
+        arrays |= {} if changed is None else {piece: np.ascontiguousarray(changed)}
+    else:
+        document["state"][piece] = change(document["state"][piece])
+    save_bundle(tmp_path / "run", document, arrays)
     with pytest.raises(ModelFileError, match=message):
         pl.load(tmp_path / "run")
 
