@@ -1,4 +1,4 @@
-"""People disagree: who wants what, and what should a model do about it?
+"""Preference models that keep the disagreement: who wants what, and what a model should do about it.
 
 `pluralism` fits preference models that keep the disagreement: who the groups are, what each wants, how sure we
 are, and what a new person wants after a few answers. Start with::
