@@ -108,7 +108,7 @@ def _render(console: Console, found: dict[str, Any]) -> None:
         ["model", "groups", "accuracy", "NLL", "ECE", "chance\nECE", "worst\ngroup", "tenth\nuser", "fit\ns"],
         [
             [
-                row["model"] if row["converged"] else f"{row['model']} (not converged)",
+                _shown(row["model"]) + ("" if row["converged"] else " (not converged)"),
                 row["n_groups"],
                 number(row["accuracy"]) + ("*" if "accuracy" in row["best"] else ""),
                 number(row["nll"]) + ("*" if "nll" in row["best"] else ""),
@@ -123,12 +123,16 @@ def _render(console: Console, found: dict[str, Any]) -> None:
     )
     interval = f"{100 * found['level']:.0f} % interval"
     differences = [
-        [f"{row['model']} less {found['reference']}", row["differences"]["accuracy"], row["differences"]["nll"]]
+        [
+            f"{_shown(row['model'])} less {_shown(found['reference'])}",
+            row["differences"]["accuracy"],
+            row["differences"]["nll"],
+        ]
         for row in rows
         if row["model"] != found["reference"]
     ]
     differences += [
-        [f"{row['model']} less its one group", row["control"]["accuracy_gain"], row["control"]["nll_gain"]]
+        [f"{_shown(row['model'])} less its one group", row["control"]["accuracy_gain"], row["control"]["nll_gain"]]
         for row in rows
         if row["control"]
     ]
@@ -140,6 +144,11 @@ def _render(console: Console, found: dict[str, Any]) -> None:
     if any(row["best"] for row in rows):
         wrapped(console, "* better than every other model by more than chance")
     wrapped(console, f"Groups: {found['group_source']}")
+
+
+def _shown(model: str) -> str:
+    """A recipe given by its path is shown by its file name: the folder would take the table's width."""
+    return Path(model).name
 
 
 def _difference(values: Any) -> list[str]:
