@@ -1,6 +1,6 @@
 """Recipes: one TOML file a published model, read by the command line and copied by users.
 
-A recipe has a table `[recipe]` (name, title, paper, assumes, cannot_identify), a `kind` and a table `[parameters]`
+A recipe has a table `[recipe]` (name, title, paper, assumes, cannot_identify, measured), a `kind` and a table `[parameters]`
 with the keywords of that class.
 """
 
@@ -29,6 +29,7 @@ class Recipe:
     paper: str = ""
     assumes: str = ""
     cannot_identify: str = ""
+    measured: str = ""
 
     def build(self, **changes: Any) -> PreferenceModel:
         """The model, with some parameters changed.
@@ -84,7 +85,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
         raise UsageError(
             f"The recipe's kind is {kind!r}.", where=str(path), fix=f"kind is one of {', '.join(sorted(KINDS))}."
         )
-    known = {"name", "title", "paper", "assumes", "cannot_identify"}
+    known = {"name", "title", "paper", "assumes", "cannot_identify", "measured"}
     texts = {key: str(value) for key, value in head.items() if key in known}
     return Recipe(**({"name": path.stem, "title": kind} | texts), kind=kind, parameters=document.get("parameters", {}))
 
