@@ -1,6 +1,7 @@
 """Recipes: one TOML file a published model, read by the command line and copied by users.
 
-A recipe has a table `[recipe]` (name, title, paper, assumes, cannot_identify, measured), a `kind` and a table `[parameters]`
+A recipe has a table `[recipe]` (name, title, paper, assumes, cannot_identify, measured), a `kind` and a table
+`[parameters]`
 with the keywords of that class.
 """
 
