@@ -110,7 +110,8 @@ class EmbeddingCache:
             return CacheAnswer(found, None, lengths)
         digests = text_digests(space, texts)
         features = np.empty((len(texts), shards[0].dim), np.float32)
-        missing = np.arange(len(texts))
+        # In about the order of the shards, so that they are read from front to back; sixteen bits sort fastest.
+        missing = np.argsort((digests[:, 0] >> np.uint64(48)).astype(np.uint16), kind="stable")
         for shard in shards:
             rows = shard.find(digests, missing)
             known = rows >= 0

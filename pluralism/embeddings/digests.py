@@ -14,9 +14,10 @@ WORDS = 4
 
 
 def text_digests(space: str, texts: Sequence[str]) -> UInt64[np.ndarray, "texts 4"]:
-    """SHA-256 over the space and the text, as four 64-bit words a row.
+    """SHA-256 of each text, added bit by bit to that of the space, as four 64-bit words a row.
 
-    The space enters by its own digest, of fixed length, so that no space and text can be read as another pair.
+    Within a space, two texts share a digest only if they share their SHA-256. Shards of different spaces are kept
+    apart by their folder and by the space in their metadata; that the space enters here, too, is a second lock.
 
     Parameters
     ----------
@@ -30,6 +31,7 @@ def text_digests(space: str, texts: Sequence[str]) -> UInt64[np.ndarray, "texts 
     uint64 array, (texts, 4)
         Words in the order of the digest's bytes, each big endian, so that rows sort as digests do.
     """
-    prefix, sha256 = hashlib.sha256(space.encode()).digest(), hashlib.sha256
-    joined = b"".join([sha256(prefix + text.encode()).digest() for text in texts])
-    return np.frombuffer(joined, ">u8").reshape(-1, WORDS).astype(np.uint64)
+    sha256 = hashlib.sha256
+    joined = b"".join([sha256(text.encode()).digest() for text in texts])
+    own = np.frombuffer(sha256(b"space\0" + space.encode()).digest(), ">u8")
+    return np.frombuffer(joined, ">u8").reshape(-1, WORDS).astype(np.uint64) ^ own.astype(np.uint64)

@@ -12,14 +12,17 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numba
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt64
+from jaxtyping import Float, Int64, UInt64
 
 __all__ = ["bucket_starts", "find_rows", "gather_rows", "row_checks"]
 
-_BLOCK = 16384
+T = TypeVar("T")
+
+_BLOCK = 8192
 _HALF = np.uint64(32)
 _WORDS = {8: np.uint64, 4: np.uint32, 2: np.uint16}
 
@@ -68,11 +71,12 @@ def find_rows(
 def gather_rows(
     vectors: Float[np.ndarray, "stored dim"],
     digests: UInt64[np.ndarray, "stored 4"],
+    checks: UInt64[np.ndarray, " stored"],
     rows: Int64[np.ndarray, " found"],
     slots: Int64[np.ndarray, " found"],
     out: Float[np.ndarray, "texts dim"],
-) -> UInt64[np.ndarray, " found"]:
-    """Copy ``vectors[rows]`` to ``out[slots]`` and return the check of every copied row.
+) -> bool:
+    """Copy ``vectors[rows]`` to ``out[slots]``; True if every copied row has its check.
 
     Parameters
     ----------
@@ -80,6 +84,8 @@ def gather_rows(
         The store, C-contiguous.
     digests : uint64 array, (stored, 4)
         Of the text of each stored row: it enters the check, so that a vector beside another text's digest is seen.
+    checks : uint64 array, (stored,)
+        `row_checks`, from when the rows were written.
     rows, slots : int64 arrays
         Where to read and where to write.
     out : array, (texts, dim)
@@ -87,35 +93,32 @@ def gather_rows(
     """
     words = _as_words(vectors)
     keys = _keys(words.shape[1] + digests.shape[1])
-    checks = _mix(digests[rows], keys[words.shape[1] :])
 
-    def copy(part: slice) -> None:
+    def copy(part: slice) -> bool:
         if out.dtype == vectors.dtype:
-            _gather(words, rows[part], slots[part], keys, _as_words(out), checks[part])
-        else:
-            bits = out.view(np.uint32)
-            _gather_half(words, vectors.view(np.uint16), rows[part], slots[part], keys, bits, out, checks[part])
+            return bool(_gather(words, digests, checks, rows[part], slots[part], keys, _as_words(out)))
+        halves, bits = vectors.view(np.uint16), out.view(np.uint32)
+        return bool(_gather_half(words, halves, digests, checks, rows[part], slots[part], keys, bits, out))
 
-    _in_threads(copy, len(rows))
-    return checks
+    return all(_in_threads(copy, len(rows)))
 
 
 def row_checks(
     vectors: Float[np.ndarray, "stored dim"], digests: UInt64[np.ndarray, "stored 4"]
 ) -> UInt64[np.ndarray, " stored"]:
-    """Check of every row, as `gather_rows` computes it."""
-    rows = np.arange(len(vectors))
-    return gather_rows(vectors, digests, rows, rows, np.empty_like(vectors))
+    """Check of every row."""
+    words = _as_words(vectors)
+    checks = np.empty(len(words), np.uint64)
+    _row_checks(words, digests, _keys(words.shape[1] + digests.shape[1]), checks)
+    return checks
 
 
-def _in_threads(work: Callable[[slice], None], count: int) -> None:
+def _in_threads(work: Callable[[slice], T], count: int) -> list[T]:
     parts = [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
     if len(parts) < 2:
-        work(slice(0, count))
-        return
+        return [work(slice(0, count))]
     with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        for done in [pool.submit(work, part) for part in parts]:
-            done.result()
+        return list(pool.map(work, parts))
 
 
 @functools.lru_cache(maxsize=64)
@@ -125,10 +128,6 @@ def _keys(count: int) -> UInt64[np.ndarray, " count"]:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (state ^ (state >> np.uint64(31))) | np.uint64(1)
-
-
-def _mix(words: UInt64[np.ndarray, "rows words"], keys: UInt64[np.ndarray, " words"]) -> UInt64[np.ndarray, " rows"]:
-    return ((words ^ (words >> _HALF)) * keys).sum(1, dtype=np.uint64)
 
 
 def _as_words(vectors: Float[np.ndarray, "rows dim"]) -> np.ndarray:
@@ -156,44 +155,64 @@ def _find(
                 break
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _check(source: np.ndarray, digest: np.ndarray, keys: np.ndarray) -> np.uint64:
+    check = np.uint64(0)
+    for j in range(len(source)):
+        word = np.uint64(source[j])
+        check += (word ^ (word >> _HALF)) * keys[j]
+    for j in range(len(digest)):
+        check += (digest[j] ^ (digest[j] >> _HALF)) * keys[len(source) + j]
+    return check
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _row_checks(words: np.ndarray, digests: np.ndarray, keys: np.ndarray, checks: np.ndarray) -> None:
+    for row in range(len(words)):
+        checks[row] = _check(words[row], digests[row], keys)
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _gather(
-    words: np.ndarray, rows: np.ndarray, slots: np.ndarray, keys: np.ndarray, out: np.ndarray, checks: np.ndarray
-) -> None:
+    words: np.ndarray,
+    digests: np.ndarray,
+    checks: np.ndarray,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    keys: np.ndarray,
+    out: np.ndarray,
+) -> bool:
+    good = True
     for i in range(len(rows)):
         source, target = words[rows[i]], out[slots[i]]
-        check = checks[i]
         for j in range(len(source)):
-            word = source[j]
-            target[j] = word
-            wide = np.uint64(word)
-            check += (wide ^ (wide >> _HALF)) * keys[j]
-        checks[i] = check
+            target[j] = source[j]
+        # The copy is checked, which is in the processor's cache now, and is what the caller gets.
+        good &= _check(target, digests[rows[i]], keys) == checks[rows[i]]
+    return good
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _gather_half(
     words: np.ndarray,
     halves: np.ndarray,
+    digests: np.ndarray,
+    checks: np.ndarray,
     rows: np.ndarray,
     slots: np.ndarray,
     keys: np.ndarray,
     bits: np.ndarray,
-    out: Float32[np.ndarray, "texts dim"],
-    checks: np.ndarray,
-) -> None:
+    out: np.ndarray,
+) -> bool:
     # A float16 moved into the fields of a float32 is too small by 2^(127 - 15), subnormal or not; the product is exact.
     scale = np.float32(2.0**112)
+    good = True
     for i in range(len(rows)):
-        source, half = words[rows[i]], halves[rows[i]]
-        raw, values = bits[slots[i]], out[slots[i]]
-        check = checks[i]
-        for j in range(len(source)):
-            wide = np.uint64(source[j])
-            check += (wide ^ (wide >> _HALF)) * keys[j]
-        checks[i] = check
+        half, raw, values = halves[rows[i]], bits[slots[i]], out[slots[i]]
+        good &= _check(words[rows[i]], digests[rows[i]], keys) == checks[rows[i]]
         for j in range(len(half)):
             x = np.uint32(half[j])
             raw[j] = ((x & np.uint32(0x7FFF)) << np.uint32(13)) | ((x >> np.uint32(15)) << np.uint32(31))
         for j in range(len(values)):
             values[j] *= scale
+    return good
