@@ -14,10 +14,11 @@ TEXTS = ["one", "two words", "", "three words here", "two words"]
 @pytest.fixture(scope="module")
 def folder(tiny_bert, tmp_path_factory):
     library = pytest.importorskip("sentence_transformers")
+    models = pytest.importorskip("sentence_transformers.models")
     modules = [
-        library.models.Transformer(str(tiny_bert), max_seq_length=32),
-        library.models.Pooling(16, pooling_mode="cls"),
-        library.models.Dense(16, 5),
+        models.Transformer(str(tiny_bert), max_seq_length=32),
+        models.Pooling(16, pooling_mode="cls"),
+        models.Dense(16, 5),
     ]
     path = tmp_path_factory.mktemp("st")
     library.SentenceTransformer(modules=modules, device="cpu").save(str(path))
