@@ -6,20 +6,26 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float
 from sklearn.base import BaseEstimator
 
-from pluralism.errors import ModelFileError, NotFittedError
+from pluralism.errors import DataError, ModelFileError, NotFittedError, UsageError
 from pluralism.files import load_bundle, save_bundle
+from pluralism.models.membership import Membership
+from pluralism.models.state import StateSpec
+from pluralism.solvers import FeatureMatrix
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
-    from pluralism.models.membership import Membership
 
-__all__ = ["Callback", "PreferenceModel", "load"]
+__all__ = ["Callback", "Places", "PreferenceModel", "load"]
+
+Places = Literal["groups", "weights", "factors"]
+"""What describes a person: a posterior over groups, weights on prototypes, or a vector."""
 
 Callback = Callable[[str, int, float], None]
 """Told of the progress of a fit: (name of the piece, iteration, objective)."""
@@ -37,9 +43,14 @@ class PreferenceModel(BaseEstimator, ABC):
     The constructor stores its keywords and does nothing else. `fit` takes comparisons, forgets any earlier fit,
     returns `self` and sets attributes that end in an underscore. All probabilities are of *left preferred, given a
     decision*; where a model knows ties it has `predict_tie_proba` as well.
+
+    Class attributes: `requires_features`; `places` says what describes a person; `spec` is the form of the learned
+    state, by which `save` and `load` work.
     """
 
-    requires_features: bool = False
+    requires_features: ClassVar[bool] = False
+    places: ClassVar[Places] = "groups"
+    spec: ClassVar[StateSpec]
 
     @abstractmethod
     def fit(
@@ -66,20 +77,88 @@ class PreferenceModel(BaseEstimator, ABC):
         """P(left preferred) for the user of each row."""
 
     @abstractmethod
-    def membership(self, comparisons: Comparisons | None = None) -> Membership:
-        """Membership of the training users, or of the users of `comparisons`."""
-
-    @abstractmethod
     def adapt(self, comparisons: Comparisons) -> Membership:
         """Place users from these answers alone."""
 
-    @abstractmethod
+    @property
+    def n_groups_(self) -> int:
+        """Number of groups or prototypes; 1 for a pooled model."""
+        self._check_fitted()
+        return len(self.group_weights_)
+
+    def membership(self, comparisons: Comparisons | None = None) -> Membership:
+        """Membership of the training users, or of those users of `comparisons` (unknown ones have the prior)."""
+        self._check_fitted()
+        if comparisons is None:
+            return self._trained()
+        users = comparisons.users.take(pa.array(np.unique(comparisons.user)))
+        return self._trained().lookup(users, self._prior())
+
+    def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
+        """Expected reward of each item for each person, in logits: the scalar reward that a policy is trained on.
+
+        Parameters
+        ----------
+        items : Items
+        membership : Membership, optional
+            From `adapt` or `membership`; the training users by default.
+        """
+        self._check_fitted()
+        return self.reward(items) @ (self._trained() if membership is None else membership).posterior.T
+
+    def _trained(self) -> Membership:
+        """Where the training users stand."""
+        return Membership(self.users_, self.posterior_, self.n_answers_)
+
+    def _prior(self) -> Membership:
+        """Where somebody stands of whom nothing is known: one row."""
+        return Membership(pa.array([""], pa.large_string()), self.group_weights_[None], np.zeros(1, np.int64))
+
+    def _placed(self, comparisons: Comparisons, membership: Membership | None) -> Membership:
+        """Where each user of the vocabulary stands: by `membership`, else as in training, else by the prior.
+
+        Raises
+        ------
+        UsageError
+            If the membership is of another model.
+        """
+        placed = self._trained().lookup(comparisons.users, self._prior())
+        if membership is None:
+            return placed
+        if membership.n_groups != self.n_groups_:
+            raise UsageError(
+                f"The membership is over {membership.n_groups} groups, the model has {self.n_groups_}.",
+                fix="Use the membership that this model's adapt() returned.",
+            )
+        return membership.lookup(comparisons.users, placed)
+
+    def _features(self, items: Items) -> FeatureMatrix:
+        """The items' features, if they are of the space the model was fitted on."""
+        if items.features is None:
+            raise DataError(
+                "The items have no features, and this model was fitted on features.",
+                fix="Call .embed(encoder) with the encoder of the fit, or .with_features(matrix).",
+            )
+        if items.features.shape[1] != self.dim_:
+            raise DataError(
+                f"The items have {items.features.shape[1]} dimensions, the model was fitted on {self.dim_}.",
+                fix="Embed with the encoder of the fit.",
+            )
+        if self.feature_space_ is not None and items.feature_space not in (None, self.feature_space_):
+            raise DataError(
+                f"The features are of the space {items.feature_space!r}, the model was fitted on "
+                f"{self.feature_space_!r}.",
+                fix="Embed with the encoder, revision, pooling and precision of the fit.",
+            )
+        return FeatureMatrix(items.features)
+
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Learned state as a JSON document and arrays."""
+        return self.spec.take(self)
 
-    @abstractmethod
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Inverse of `_state`."""
+        """Inverse of `_state`; raises ValueError for a state that no fit leaves."""
+        self.spec.give(self, document, arrays)
 
     def save(self, directory: str | Path) -> None:
         """Save to a directory: `model.json` and one safetensors file, atomically; never pickle.

@@ -6,59 +6,45 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float, Int
 from scipy.special import expit, softmax
 
-from pluralism.errors import DataError, UsageError
-from pluralism.files import decode_strings, encode_strings
+from pluralism.errors import UsageError
 from pluralism.models.base import PreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import covariate_design
-from pluralism.models.state_check import check_state
-from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood
+from pluralism.models.state import StateSpec, require_state
+from pluralism.solvers import PairProblem, group_log_likelihood
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
 
 __all__ = ["LinearPreferenceModel"]
 
-SCALARS = (
-    "ridge_",
-    "item_precision_",
-    "converged_",
-    "n_iter_",
-    "objective_",
-    "gradient_norm_",
-    "log_likelihood_",
-    "tie_",
-    "dim_",
-    "feature_space_",
-    "covariate_names_",
-    "selection_",
-    "ridge_path_",
-    "blocks_",
-    "n_comparisons_",
-    "bic_",
-    "icl_",
-    "restart_agreement_",
-    "separable_",
-    "n_components_",
+SPEC = StateSpec(
+    arrays={
+        "coef_": ("groups", "dim"),
+        "item_effects_": ("groups", "items"),
+        "covariate_effects_": ("groups", "covariates"),
+        "covariate_scale_": ("covariates",),
+        "group_weights_": ("groups",),
+        "effective_n_": ("groups",),
+        "posterior_": ("users", "groups"),
+        "n_answers_": ("users",),
+        "objective_path_": ("path",),
+        "covariance_": ("groups", "coefficients", "coefficients"),
+        "user_temperature_": ("users",),
+    },
+    labels={"users_": "users", "item_ids_": "items"},
+    optional=frozenset({"coef_", "item_effects_", "item_ids_", "covariance_", "user_temperature_"}),
+    numbers=("objective_", "gradient_norm_", "log_likelihood_", "tie_", "restart_agreement_"),
+    optional_numbers=("ridge_", "item_precision_", "bic_", "icl_"),
+    counts=("n_iter_", "n_comparisons_", "n_components_"),
+    flags=("converged_", "separable_"),
+    names=("covariate_names_",),
+    optional_names=("feature_space_", "blocks_"),
+    plain=("selection_", "ridge_path_"),
 )
-ARRAYS = (
-    "coef_",
-    "item_effects_",
-    "covariate_effects_",
-    "covariate_scale_",
-    "group_weights_",
-    "effective_n_",
-    "posterior_",
-    "n_answers_",
-    "objective_path_",
-    "covariance_",
-    "user_temperature_",
-)
-STRINGS = ("users_", "item_ids_")
 
 
 class LinearPreferenceModel(PreferenceModel):
@@ -71,11 +57,7 @@ class LinearPreferenceModel(PreferenceModel):
     `n_iter_`, `objective_`, `objective_path_`, `gradient_norm_`, `log_likelihood_`, `selection_`.
     """
 
-    @property
-    def n_groups_(self) -> int:
-        """Number of groups; 1 for a pooled model."""
-        self._check_fitted()
-        return len(self.group_weights_)
+    spec = SPEC
 
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """Reward of each item for each group, in logits.
@@ -159,18 +141,6 @@ class LinearPreferenceModel(PreferenceModel):
         z, weight = self._logits_of_users(comparisons, membership)
         return np.sum(weight * _outcomes(z, self.tie_)[2], axis=1)
 
-    def membership(self, comparisons: Comparisons | None = None) -> Membership:
-        """Membership of the training users, or of those users of `comparisons` (unknown ones have the prior)."""
-        self._check_fitted()
-        trained = Membership(self.users_, self.posterior_, self.n_answers_)
-        if comparisons is None:
-            return trained
-        users = comparisons.users.take(pa.array(np.unique(comparisons.user)))
-        rows = trained.index(users)
-        known = rows >= 0
-        posterior = np.where(known[:, None], trained.posterior[rows], self.group_weights_)
-        return Membership(users, posterior, np.where(known, trained.n[rows], 0))
-
     def adapt(self, comparisons: Comparisons) -> Membership:
         """Place the users of `comparisons` by these answers and the group weights alone.
 
@@ -226,20 +196,10 @@ class LinearPreferenceModel(PreferenceModel):
         self, comparisons: Comparisons, membership: Membership | None
     ) -> tuple[Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"]]:
         z = self._logits(comparisons)
-        trained = Membership(self.users_, self.posterior_, self.n_answers_)
-        rows = trained.index(comparisons.users)
-        per_user = np.where(rows[:, None] >= 0, trained.posterior[rows], self.group_weights_)
         if self.user_temperature_ is not None:
+            rows = self._trained().index(comparisons.users)
             z = z * np.where(rows >= 0, self.user_temperature_[rows], 1.0)[comparisons.user, None]
-        if membership is not None:
-            if membership.n_groups != self.n_groups_:
-                raise UsageError(
-                    f"The membership is over {membership.n_groups} groups, the model has {self.n_groups_}.",
-                    fix="Use the membership that this model's adapt() returned.",
-                )
-            placed = membership.index(comparisons.users)
-            per_user = np.where(placed[:, None] >= 0, membership.posterior[placed], per_user)
-        return z, per_user[comparisons.user]
+        return z, self._placed(comparisons, membership).posterior[comparisons.user]
 
     def _known_items(self, items: Items) -> tuple[Int[np.ndarray, " known"], Int[np.ndarray, " known"]]:
         """Positions in `items` of those with an effect, and where their effects are."""
@@ -249,49 +209,16 @@ class LinearPreferenceModel(PreferenceModel):
         known = np.flatnonzero(found >= 0)
         return known, found[known].astype(np.int64)
 
-    def _features(self, items: Items) -> FeatureMatrix:
-        """The items' features, if they are of the space the model was fitted on."""
-        if items.features is None:
-            raise DataError(
-                "The items have no features, and this model was fitted on features.",
-                fix="Call .embed(encoder) with the encoder of the fit, or .with_features(matrix).",
-            )
-        if items.features.shape[1] != self.dim_:
-            raise DataError(
-                f"The items have {items.features.shape[1]} dimensions, the model was fitted on {self.dim_}.",
-                fix="Embed with the encoder of the fit.",
-            )
-        if self.feature_space_ is not None and items.feature_space not in (None, self.feature_space_):
-            raise DataError(
-                f"The features are of the space {items.feature_space!r}, the model was fitted on "
-                f"{self.feature_space_!r}.",
-                fix="Embed with the encoder, revision, pooling and precision of the fit.",
-            )
-        return FeatureMatrix(items.features)
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        document: dict[str, Any] = {name: getattr(self, name) for name in SCALARS}
-        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
-        for name in STRINGS:
-            if getattr(self, name) is not None:
-                arrays |= {f"{name}.{key}": value for key, value in encode_strings(getattr(self, name)).items()}
-        return document, {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        check_state(document, arrays)
-        for name in SCALARS:
-            setattr(self, name, document[name])
-        for name in ARRAYS:
-            setattr(self, name, arrays.get(name))
-        for name in STRINGS:
-            parts = {key.split(".", 1)[1]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
-            setattr(self, name, pa.array(decode_strings(parts), pa.large_string()) if parts else None)
-        if self.users_ is None or len(self.users_) != len(self.posterior_):
-            raise ValueError("users and posterior disagree in length")
-        if (self.item_effects_ is None) != (self.item_ids_ is None) or (
-            self.item_ids_ is not None and len(self.item_ids_) != self.item_effects_.shape[1]
-        ):
-            raise ValueError("item effects and item ids disagree in length")
+        extents = SPEC.give(self, document, arrays)
+        require_state(document["tie_"] >= 0, "tie_ is negative")
+        require_state((self.dim_ is None) == (self.coef_ is None), "coefficients and dimensions disagree")
+        require_state(
+            self.coef_ is not None or self.item_effects_ is not None, "there are neither coefficients nor item effects"
+        )
+        require_state((self.item_effects_ is None) == (self.item_ids_ is None), "item effects and item ids disagree")
+        sizes = extents.get("dim", 0) + extents.get("items", 0) + extents["covariates"]
+        require_state(extents.get("coefficients", sizes) == sizes, "the covariance does not fit the coefficients")
 
 
 def _outcomes(z: Float[np.ndarray, "pairs groups"], tie: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

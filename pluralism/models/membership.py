@@ -1,4 +1,4 @@
-"""Who belongs to which group, as a posterior and never as a bare label."""
+"""Where each person stands: a posterior over groups, weights on prototypes or a vector, never a bare label."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,21 +21,28 @@ __all__ = ["Membership"]
 
 @dataclass(frozen=True, eq=False)
 class Membership:
-    """Posterior membership of users in groups.
+    """Where users stand, with how sure that is.
 
     Parameters
     ----------
     users : pyarrow.LargeStringArray of shape (users,)
         Unique user labels.
     posterior : float array of shape (users, groups)
-        P(user belongs to group); rows sum to 1. A user without answers has the prior.
+        P(user belongs to group), or the posterior mean of the user's weights on prototypes; rows sum to 1. A user
+        without answers has the prior.
     n : int array of shape (users,)
         Answers behind each row.
+    position : float array of shape (users, factors), optional
+        Posterior mean of a vector that describes the user, in models where people differ by degree.
+    covariance : float array of shape (users, factors, factors), optional
+        Posterior covariance of `position`; without one, of the weights, with factors = groups.
     """
 
     users: pa.Array
     posterior: Float[np.ndarray, "users groups"]
     n: Int[np.ndarray, " users"]
+    position: Float[np.ndarray, "users factors"] | None = None
+    covariance: Float[np.ndarray, "users factors factors"] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -83,18 +91,48 @@ class Membership:
             )
         return self.posterior[rows]
 
+    def lookup(self, users: pa.Array, otherwise: Membership) -> Membership:
+        """The places of `users`, in their order; of those who are not here, that of `otherwise`.
+
+        Parameters
+        ----------
+        users : pyarrow.LargeStringArray of shape (rows,)
+        otherwise : Membership
+            Of one row, such as the prior, or of the same users, row by row.
+        """
+        rows = self.index(users)
+        known = rows >= 0
+
+        def choose(name: str) -> Any:
+            mine, other = getattr(self, name), getattr(otherwise, name)
+            if mine is None or other is None:
+                return None
+            shape = (len(users), *mine.shape[1:])
+            out = np.array(np.broadcast_to(other, shape))
+            out[known] = mine[rows[known]]
+            return out
+
+        found = {name: choose(name) for name in ("posterior", "n", "position", "covariance")}
+        return Membership(users, **found)
+
     def to_frame(self) -> pa.Table:
-        """Columns `user, n, group_0, ...`."""
+        """Columns `user, n, group_0, ...`, and `factor_0, ...` with `factor_0_sd, ...` where there are such."""
         columns = {"user": self.users, "n": pa.array(self.n)}
         columns |= {f"group_{k}": pa.array(self.posterior[:, k]) for k in range(self.n_groups)}
+        if self.position is not None:
+            columns |= {f"factor_{k}": pa.array(column) for k, column in enumerate(self.position.T)}
+        if self.covariance is not None:
+            name = "group" if self.position is None else "factor"
+            deviation = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
+            columns |= {f"{name}_{k}_sd": pa.array(column) for k, column in enumerate(deviation.T)}
         return pa.table(columns)
 
     def to_json(self) -> str:
-        """A JSON object with `users`, `n` and `posterior`."""
-        return json.dumps(
-            {"users": self.users.to_pylist(), "n": self.n.tolist(), "posterior": self.posterior.tolist()},
-            ensure_ascii=False,
-        )
+        """A JSON object with `users`, `n` and `posterior`, and `position` where there is one."""
+        document = {"users": self.users.to_pylist(), "n": self.n.tolist(), "posterior": self.posterior.tolist()}
+        if self.position is not None:
+            document["position"] = self.position.tolist()
+        return json.dumps(document, ensure_ascii=False)
 
     def write(self, path: str | Path) -> None:
         """Write `to_frame()` as Parquet, atomically."""
