@@ -44,11 +44,13 @@ class PreferenceModel(BaseEstimator, ABC):
     returns `self` and sets attributes that end in an underscore. All probabilities are of *left preferred, given a
     decision*; where a model knows ties it has `predict_tie_proba` as well.
 
-    Class attributes: `requires_features`; `places` says what describes a person; `spec` is the form of the learned
-    state, by which `save` and `load` work.
+    Class attributes: `requires_features`; `takes` names the containers that `fit` understands (comparisons, ratings,
+    rankings); `places` says what describes a person; `spec` is the form of the learned state, by which `save` and
+    `load` work.
     """
 
     requires_features: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ("comparisons",)
     places: ClassVar[Places] = "groups"
     spec: ClassVar[StateSpec]
 
