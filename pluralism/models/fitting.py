@@ -32,7 +32,18 @@ from pluralism.solvers import (
     laplace_posterior,
 )
 
-__all__ = ["Memory", "Plan", "check_settings", "choose_terms", "learn", "run_fit", "uncertainty"]
+__all__ = [
+    "Memory",
+    "Plan",
+    "Uncertainty",
+    "check_settings",
+    "choose_terms",
+    "feature_unit",
+    "held_out_blocks",
+    "learn",
+    "run_fit",
+    "uncertainty",
+]
 
 SECONDS_BETWEEN_STATES = 5.0
 EFFECTS_WORTH_HAVING = 5.0
@@ -119,11 +130,11 @@ def choose_terms(
     ridge, and then both once more. With the `pooled` plan given, the search for the ridge starts from it and its item
     precision is kept, for the evidence is that of a pooled model.
     """
-    unit = _feature_unit(prepared)
+    unit = feature_unit(prepared)
     has_text = prepared.problem.features is not None
     masks, blocks = None, None
     if has_text and model.ridge == "auto":
-        masks, blocks = _masks(prepared, model.blocks, seed)
+        masks, blocks = held_out_blocks(prepared, model.blocks, seed)
         if masks is None:
             warnings.warn(
                 f"Too few comparisons ({len(prepared.comparisons)}) to choose a ridge; it is set to the mean squared "
@@ -259,8 +270,18 @@ def _fit_items_alone(model: LinearPreferenceModel, prepared: Prepared, terms: Te
     )
 
 
-def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: MixtureFit) -> None:
-    """Set the learned attributes of `model` from a fit, and warn of what a user should know."""
+def learn(
+    model: LinearPreferenceModel,
+    prepared: Prepared,
+    plan: Plan,
+    fit: MixtureFit,
+    *,
+    found: Uncertainty | None = None,
+) -> None:
+    """Set the learned attributes of `model` from a fit, and warn of what a user should know.
+
+    `found` is how sure the coefficients are; left out, by the curvature of the mixture of Bradley-Terry models.
+    """
     problem, terms, p = prepared.problem, plan.terms, fit.parameters
     items = prepared.comparisons.items
     voters = problem.voters
@@ -296,7 +317,8 @@ def learn(model: LinearPreferenceModel, prepared: Prepared, plan: Plan, fit: Mix
     starts = np.array(fit.start_objectives)
     close = starts <= starts.min() + 1e-4 * max(problem.total_weight, 1.0) if len(starts) else np.ones(1, dtype=bool)
     model.restart_agreement_ = float(np.mean(close))
-    found = uncertainty(prepared, terms, fit) if model.uncertainty else Uncertainty()
+    if found is None:
+        found = uncertainty(prepared, terms, fit) if model.uncertainty else Uncertainty()
     model.covariance_, model.bic_, model.icl_ = found.covariance, found.bic, found.icl
     model.n_components_, model.separable_ = diagnose(prepared, terms, fit)
     model.converged_ = bool(fit.converged)
@@ -346,7 +368,7 @@ def uncertainty(prepared: Prepared, terms: Terms, fit: MixtureFit) -> Uncertaint
     return Uncertainty(covariance, bic, bic + 2.0 * entropy)
 
 
-def _masks(
+def held_out_blocks(
     prepared: Prepared, blocks: FoldBy | Literal["auto"], seed: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]] | None, str | None]:
     """Folds in problem order by the wanted blocks; by rows where there are too few blocks; None for tiny data."""
@@ -363,7 +385,8 @@ def _masks(
     return None, None
 
 
-def _feature_unit(prepared: Prepared) -> float:
+def feature_unit(prepared: Prepared) -> float:
+    """The mean squared norm of the features (of a sample of them): what a ridge is measured in; 1 without features."""
     features = prepared.problem.features
     if features is None:
         return 1.0

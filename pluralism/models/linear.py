@@ -210,7 +210,7 @@ class LinearPreferenceModel(PreferenceModel):
         return known, found[known].astype(np.int64)
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        extents = SPEC.give(self, document, arrays)
+        extents = self.spec.give(self, document, arrays)
         require_state(document["tie_"] >= 0, "tie_ is negative")
         require_state((self.dim_ is None) == (self.coef_ is None), "coefficients and dimensions disagree")
         require_state(
