@@ -20,7 +20,7 @@ SHOWN = 3
 
 def diagnose(prepared: Prepared, terms: Terms, fit: MixtureFit) -> tuple[int, bool]:
     """Number of components that only the prior holds together, and whether the data are separable; warns of both."""
-    problem = prepared.problem
+    problem = prepared.problem.judged
     active = problem.weight > 0
     left, right, outcome = problem.left[active], problem.right[active], problem.outcome[active]
     if problem.features is not None:
@@ -62,7 +62,7 @@ def refuse_separable(prepared: Prepared) -> None:
     SeparationError
         Naming the items, or the direction, that always win.
     """
-    problem = prepared.problem
+    problem = prepared.problem.judged
     active = problem.weight > 0
     left, right, outcome = problem.left[active], problem.right[active], problem.outcome[active]
     fix = 'Use ridge="auto", or a positive ridge.'
@@ -91,7 +91,7 @@ def refuse_separable(prepared: Prepared) -> None:
 
 
 def _explains_all(prepared: Prepared, terms: Terms, fit: MixtureFit) -> bool:
-    problem = prepared.problem
+    problem = prepared.problem.judged
     decided = (problem.weight > 0) & (problem.outcome != 0.5)
     scores = MixtureObjective(problem, 1, terms).scores(fit.parameters)[:, 0]
     z = scores[problem.left] - scores[problem.right] + problem.design @ fit.parameters.covariate_effects[:, 0]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
-from pluralism.solvers.pairs import PairProblem, PassResult, pair_pass
+from pluralism.solvers.pairs import PairProblem, PassResult
 
 __all__ = ["BlockPreconditioner", "MixtureObjective", "Parameters", "Terms", "pair_gram"]
 
@@ -160,8 +160,7 @@ class MixtureObjective:
         if self.last is not None and np.array_equal(self.last[0], x):
             return self.last[1]
         parameters = self.unpack(x)
-        result = pair_pass(
-            self.problem,
+        result = self.problem.sweep(
             self.scores(parameters),
             parameters.covariate_effects,
             parameters.log_weights,

@@ -96,6 +96,11 @@ class PairProblem:
         """Number of users."""
         return len(self.user_start) - 1
 
+    @property
+    def judged(self) -> PairProblem:
+        """The comparisons that decide whether a fit without a prior is finite: these."""
+        return self
+
     @cached_property
     def total_weight(self) -> float:
         """Sum of the weights."""
@@ -129,6 +134,19 @@ class PairProblem:
         targets = np.linspace(0, rows, n_chunks + 1)[1:-1]
         inner = np.searchsorted(self.user_start, targets)
         return np.unique(np.concatenate([[0], inner, [self.n_users]])).astype(np.int64)
+
+    def sweep(
+        self,
+        scores: Float[np.ndarray, "items groups"],
+        effects: Float[np.ndarray, "covariates groups"],
+        log_weights: Float[np.ndarray, " groups"],
+        *,
+        tie: float = 0.0,
+        scale: Float[np.ndarray, " users"] | None = None,
+        responsibility: Float[np.ndarray, "users groups"] | None = None,
+    ) -> PassResult:
+        """`pair_pass` over these rows."""
+        return pair_pass(self, scores, effects, log_weights, tie=tie, scale=scale, responsibility=responsibility)
 
 
 @dataclass(frozen=True)
