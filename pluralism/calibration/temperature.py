@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -112,6 +113,15 @@ class Temperature:
         if not hasattr(self, "temperature_"):
             raise NotFittedError("This temperature has not been fitted.", fix="Call fit(p, y) first.")
         return expit(logit(as_probabilities(p).astype(float, copy=False)) / self.temperature_)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was fitted."""
+        return {
+            "kind": "temperature",
+            "temperature": self.temperature_,
+            "standard_error": self.standard_error_,
+            "n_rows": self.n_rows_,
+        }
 
 
 def fit_temperature(p: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None) -> Temperature:
