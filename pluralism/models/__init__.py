@@ -9,6 +9,8 @@ __all__ = [
     "BradleyTerry",
     "Membership",
     "MixtureBradleyTerry",
+    "OrdinalBradleyTerry",
+    "PlackettLuce",
     "PreferenceModel",
     "load",
     "model_from_recipe",
@@ -19,6 +21,8 @@ _WHERE = {
     "BradleyTerry": "bradley_terry",
     "Membership": "membership",
     "MixtureBradleyTerry": "mixture_bradley_terry",
+    "OrdinalBradleyTerry": "ordinal",
+    "PlackettLuce": "plackett_luce",
     "PreferenceModel": "base",
     "load": "base",
     "model_from_recipe": "recipes",
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from pluralism.models.bradley_terry import BradleyTerry
     from pluralism.models.membership import Membership
     from pluralism.models.mixture_bradley_terry import MixtureBradleyTerry
+    from pluralism.models.ordinal import OrdinalBradleyTerry
+    from pluralism.models.plackett_luce import PlackettLuce
     from pluralism.models.recipes import model_from_recipe
 
 

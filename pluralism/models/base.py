@@ -34,6 +34,8 @@ Callback = Callable[[str, int, float], None]
 KINDS = {
     "BradleyTerry": "pluralism.models.bradley_terry",
     "MixtureBradleyTerry": "pluralism.models.mixture_bradley_terry",
+    "PlackettLuce": "pluralism.models.plackett_luce",
+    "OrdinalBradleyTerry": "pluralism.models.ordinal",
 }
 
 
