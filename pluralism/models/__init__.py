@@ -6,7 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "BayesianMixture",
     "BradleyTerry",
+    "HierarchicalBradleyTerry",
+    "IdealPoint",
+    "LowRankReward",
     "Membership",
     "MixtureBradleyTerry",
     "OrdinalBradleyTerry",
@@ -18,7 +22,11 @@ __all__ = [
 ]
 
 _WHERE = {
+    "BayesianMixture": "bayesian_mixture",
     "BradleyTerry": "bradley_terry",
+    "HierarchicalBradleyTerry": "hierarchical_bradley_terry",
+    "IdealPoint": "ideal_point",
+    "LowRankReward": "low_rank",
     "Membership": "membership",
     "MixtureBradleyTerry": "mixture_bradley_terry",
     "OrdinalBradleyTerry": "ordinal",
@@ -32,7 +40,11 @@ _WHERE = {
 if TYPE_CHECKING:
     from pluralism.models import recipes
     from pluralism.models.base import PreferenceModel, load
+    from pluralism.models.bayesian_mixture import BayesianMixture
     from pluralism.models.bradley_terry import BradleyTerry
+    from pluralism.models.hierarchical_bradley_terry import HierarchicalBradleyTerry
+    from pluralism.models.ideal_point import IdealPoint
+    from pluralism.models.low_rank import LowRankReward
     from pluralism.models.membership import Membership
     from pluralism.models.mixture_bradley_terry import MixtureBradleyTerry
     from pluralism.models.ordinal import OrdinalBradleyTerry

@@ -32,7 +32,11 @@ Callback = Callable[[str, int, float], None]
 
 # Only these may be named by a saved file: loading never imports what a file asks for.
 KINDS = {
+    "LowRankReward": "pluralism.models.low_rank",
+    "IdealPoint": "pluralism.models.ideal_point",
+    "BayesianMixture": "pluralism.models.bayesian_mixture",
     "BradleyTerry": "pluralism.models.bradley_terry",
+    "HierarchicalBradleyTerry": "pluralism.models.hierarchical_bradley_terry",
     "MixtureBradleyTerry": "pluralism.models.mixture_bradley_terry",
     "PlackettLuce": "pluralism.models.plackett_luce",
     "OrdinalBradleyTerry": "pluralism.models.ordinal",

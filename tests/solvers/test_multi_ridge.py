@@ -1,0 +1,70 @@
+"""Ridge of several attributes: scikit-learn's on each attribute alone, with missing labels, weights and folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from pluralism.solvers import FeatureMatrix
+from pluralism.solvers.multi_ridge import fit_multi_ridge, group_folds
+
+
+def problem(missing, seed=0, n=240, dim=6, n_attributes=3):
+    rng = np.random.default_rng([seed, 31])
+    x = rng.normal(size=(n, dim)) + 4.0
+    y = x @ rng.normal(size=(dim, n_attributes)) + rng.normal(size=(n, n_attributes))
+    y[rng.random(y.shape) < missing] = np.nan
+    return x, y, rng.random(n) + 0.2, group_folds(rng.integers(30, size=n), 5, rng)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_each_attribute_is_a_ridge_of_its_own(missing, dtype):
+    x, y, w, fold = problem(missing)
+    found = fit_multi_ridge(FeatureMatrix(x.astype(dtype)), y, weight=w, fold=fold)
+    for k in range(3):
+        rows = ~np.isnan(y[:, k])
+        peer = Ridge(alpha=found.ridge[k]).fit(x[rows], y[rows, k], sample_weight=w[rows])
+        np.testing.assert_allclose(found.coef[:, k], peer.coef_, atol=1e-5)
+        assert found.intercept[k] == pytest.approx(peer.intercept_, abs=1e-4)
+        for alpha, error in found.tried[::4, [0, k + 1]]:
+            total = 0.0
+            for f in range(5):
+                train, held = rows & (fold != f), rows & (fold == f)
+                model = Ridge(alpha=alpha).fit(x[train], y[train, k], sample_weight=w[train])
+                total += float(w[held] @ (y[held, k] - model.predict(x[held])) ** 2)
+            assert error == pytest.approx(total / w[rows].sum(), rel=1e-4)
+        assert found.tried[:, k + 1].min() == pytest.approx(found.residual_variance[k])
+        mean = np.average(y[rows, k], weights=w[rows])
+        spread = np.average((y[rows, k] - mean) ** 2, weights=w[rows])
+        assert found.r2[k] == pytest.approx(1 - found.residual_variance[k] / spread, abs=1e-6)
+
+
+def test_rows_may_share_items_and_half_precision_is_read_in_blocks():
+    x, y, w, _ = problem(0.2)
+    item = np.random.default_rng(3).integers(len(x), size=500)
+    direct = fit_multi_ridge(FeatureMatrix(x[item]), y[item], weight=w[item], ridge=2.0)
+    coded = fit_multi_ridge(FeatureMatrix(x), y[item], item=item, weight=w[item], ridge=2.0)
+    np.testing.assert_allclose(coded.coef, direct.coef, rtol=1e-10)
+    half = FeatureMatrix(np.tile(x, (4, 1)).astype(np.float16))
+    half.array = np.tile(x, (4, 1)).astype(np.float16)
+    half.compute_dtype = np.dtype(np.float32)
+    rounded = fit_multi_ridge(half, y[item], item=item, weight=w[item], ridge=2.0)
+    np.testing.assert_allclose(rounded.coef, direct.coef, atol=0.02)
+
+
+def test_a_far_off_mean_costs_no_precision():
+    x, y, w, fold = problem(0.0)
+    near = fit_multi_ridge(FeatureMatrix(x.astype(np.float32)), y, weight=w, fold=fold)
+    far = fit_multi_ridge(FeatureMatrix((x + 1000.0).astype(np.float32)), y, weight=w, fold=fold)
+    np.testing.assert_allclose(far.coef, near.coef, atol=1e-3)
+
+
+def test_groups_are_in_one_fold():
+    rng = np.random.default_rng(5)
+    group = rng.integers(17, size=300)
+    fold = group_folds(group, 4, rng)
+    assert all(len(np.unique(fold[group == g])) == 1 for g in range(17))
+    assert np.bincount(fold).min() > 40
+    assert group_folds(np.zeros(5, int), 4, rng) is None
