@@ -169,4 +169,4 @@ def _side(source: Source, name: str, log: FaultLog) -> np.ndarray:
 
 def _origin(source: Source) -> Any:
     origin = source.metadata.get("pluralism.origin", "comparisons")
-    return origin if origin in ("ratings", "rankings") else "comparisons"
+    return origin if origin in ("ratings", "rankings", "votes") else "comparisons"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparisons"]
 
-Origin = Literal["comparisons", "ratings", "rankings"]
+Origin = Literal["comparisons", "ratings", "rankings", "votes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -60,7 +60,7 @@ class Comparisons:
         How much better the preferred item is, not negative; NaN where unknown.
     covariates : mapping of str to (left, right), each ndarray of shape (pairs,)
         Numbers that describe either side as it was shown in that row.
-    origin : {"comparisons", "ratings", "rankings"}
+    origin : {"comparisons", "ratings", "rankings", "votes"}
         How the rows came about. Rows made of one rating or ballot depend on each other: models hold out whole votes.
     faults : tuple of Fault
         What was wrong with the rows that were left out when the data were read with ``strict=False``.

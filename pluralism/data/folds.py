@@ -83,7 +83,7 @@ def default_blocks(comparisons: Comparisons, n_folds: int = 5) -> FoldBy:
     Votes where pairs were made from ratings or rankings (pairs of one vote repeat its noise), else prompts or
     connected components where there are enough of them, else items.
     """
-    if comparisons.origin != "comparisons":
+    if comparisons.origin in ("ratings", "rankings"):
         return "vote"
     left, right = _entities(comparisons, "prompt")
     return "prompt" if len(np.union1d(left, right)) >= n_folds else "item"
@@ -92,6 +92,12 @@ def default_blocks(comparisons: Comparisons, n_folds: int = 5) -> FoldBy:
 def _entities(comparisons: Comparisons, by: FoldBy) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     user = comparisons.user.astype(np.int64)
     n_items = max(len(comparisons.items), 1)
+    if comparisons.origin == "votes" and by in ("prompt", "item"):
+        # the threshold is in every row, and no reason to hold them all out together
+        voted = comparisons.left.astype(np.int64)
+        if by == "prompt" and comparisons.items.prompts is not None:
+            voted = prompt_nodes(comparisons)[0]
+        return voted, voted
     if by == "prompt":
         if comparisons.items.prompts is None:
             block = prompt_blocks(comparisons)

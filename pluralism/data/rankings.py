@@ -278,6 +278,11 @@ class Rankings:
         return len(self.items)
 
     @property
+    def dim(self) -> int:
+        """Number of columns of the features; 0 without."""
+        return self.items.dim
+
+    @property
     def ballot(self) -> Int64[np.ndarray, " entries"]:
         """The ballot of each entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
@@ -303,6 +308,12 @@ class Rankings:
     def with_features(self, features: np.ndarray, space: str = "user") -> Rankings:
         """Attach one row of features for each item; see `Items.with_features`."""
         return self._replace(items=self.items.with_features(features, space))
+
+    def with_items(self, items: Items) -> Rankings:
+        """The same ballots of the same items, in the same order, perhaps with other texts or features."""
+        if not items.ids.equals(self.items.ids):
+            raise DataError("These are other items, or in another order.", fix="Change the items that the data have.")
+        return self._replace(items=items)
 
     def check(self) -> DataReport:
         """Run every data check, and say of each whether it passed."""

@@ -125,13 +125,7 @@ def comparisons_from_ratings(
     """All pairs of a user's ratings; see `Ratings.to_comparisons`."""
     if within not in ("user", "prompt"):
         raise UsageError(f"Cannot compare within {within!r}.", fix="Use within='user' or within='prompt'.")
-    if attribute is not None:
-        ratings = ratings.of_attribute(attribute)
-    elif len(ratings.attributes) > 1:
-        raise UsageError(
-            "The ratings are about several attributes.",
-            fix=f"Choose one: to_comparisons(attribute=...) with one of {ratings.attributes.to_pylist()}.",
-        )
+    ratings = ratings.on_one_attribute(attribute)
     generator = as_generator(rng, "rating pairs")
     block = ratings.user.astype(np.int64)
     if within == "prompt":

@@ -216,6 +216,31 @@ class Ratings:
 
         return comparisons_from_ratings(self, within, attribute, max_pairs_per_user, rng)
 
+    def to_votes(
+        self,
+        *,
+        attribute: str | None = None,
+        threshold: float | None = None,
+        undecided: Literal["tie", "drop"] = "tie",
+    ) -> Comparisons:
+        """Compare each rated item with a threshold: a rating above it prefers the item, one below it the threshold.
+
+        The threshold is one more item, with the id "(threshold)", features of zero and the covariate `threshold`, by
+        which models carry how strict people are: `covariates=("threshold",)`.
+
+        Parameters
+        ----------
+        attribute : str, optional
+            Which attribute; may be left out if there is only one.
+        threshold : float, optional
+            Where values part; the middle of the scale, or of the values given, by default.
+        undecided : {"tie", "drop"}
+            What becomes of values at the threshold, such as passes.
+        """
+        from pluralism.data.votes import votes_from_ratings
+
+        return votes_from_ratings(self, attribute=attribute, threshold=threshold, undecided=undecided)
+
     def to_arrow(self, *, as_ids: bool | None = None) -> pa.Table:
         """Table in the layout that `read` takes; `as_ids` as in `Comparisons.to_arrow`."""
         from pluralism.data.rating_columns import ratings_table
@@ -265,6 +290,23 @@ class Ratings:
         if name not in names:
             raise UsageError(f"There is no attribute {name!r}.", fix=f"Choose one of {names}.")
         return self.take(self.attribute == names.index(name))
+
+    def on_one_attribute(self, name: str | None = None) -> Ratings:
+        """The rows that rate one attribute, which may be left unnamed if there is only one.
+
+        Raises
+        ------
+        UsageError
+            If there are several and none is named, or there is none of that name.
+        """
+        if name is not None:
+            return self.of_attribute(name)
+        if len(self.attributes) > 1:
+            raise UsageError(
+                "The ratings are about several attributes.",
+                fix=f"Choose one with attribute=...: {self.attributes.to_pylist()}.",
+            )
+        return self
 
     def embed(self, encoder: Any = "minilm", *, cache: Any = None, progress: bool = False, **options: Any) -> Ratings:
         """Encode each item's text once with a frozen encoder; see `Items.embed`."""

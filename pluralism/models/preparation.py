@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +61,10 @@ class Prepared:
             features=p.features,
         )
         return smaller
+
+    def without_ties(self) -> Prepared:
+        """The same rows, ties with no weight."""
+        return replace(self, problem=self.problem.without_ties())
 
     def digest(self) -> str:
         """A fingerprint of everything the fit depends on, for checkpoints."""

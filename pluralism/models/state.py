@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pluralism.files import decode_strings, encode_strings
 
-__all__ = ["StateSpec"]
+__all__ = ["StateSpec", "extended", "require_state"]
 
 
 @dataclass(frozen=True)
@@ -159,3 +159,16 @@ def require_state(holds: bool, what: str) -> None:
     """
     if not holds:
         raise ValueError(what)
+
+
+def extended(
+    spec: StateSpec,
+    *,
+    arrays: Mapping[str, tuple[str, ...]] | None = None,
+    optional: Collection[str] = (),
+    **more: tuple[str, ...],
+) -> StateSpec:
+    """A spec with further attributes; keywords as those of `StateSpec`, added to what is there."""
+    changes: dict[str, Any] = {name: getattr(spec, name) + values for name, values in more.items()}
+    changes |= {"arrays": dict(spec.arrays) | dict(arrays or {}), "optional": spec.optional | set(optional)}
+    return replace(spec, **changes)

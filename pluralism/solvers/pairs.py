@@ -10,7 +10,7 @@ group, the responsibilities and the gradient are found in one sweep (MaxMin-RLHF
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numba
@@ -100,6 +100,10 @@ class PairProblem:
     def judged(self) -> PairProblem:
         """The comparisons that decide whether a fit without a prior is finite: these."""
         return self
+
+    def without_ties(self) -> PairProblem:
+        """The same rows, ties with no weight."""
+        return replace(self, weight=np.where(self.outcome == 0.5, 0.0, self.weight))
 
     @cached_property
     def total_weight(self) -> float:

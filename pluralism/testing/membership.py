@@ -65,6 +65,8 @@ def answers_of_one_stranger_do_not_place_another(case: Case) -> None:
 
 def a_certain_member_is_predicted_as_the_group(case: Case) -> None:
     """Predictions use the membership given, also for training users, and mix the groups by it."""
+    if case.model.places == "factors":
+        raise Skip("people of one group differ")
     model, data = case.fitted, case.data
     by_group = model.predict_group_proba(data)
     p = model.predict_proba(data)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pluralism.errors import UsageError
 from pluralism.testing.case import Case, close, replaced
 from pluralism.testing.outcome import Skip, require
 
@@ -71,7 +72,10 @@ def uncertainty_shrinks_with_data(case: Case) -> None:
         raise Skip("the model has no reward_std")
     case.needs_fixed_settings()
     items = case.data.items
-    spread = model.reward_std(items)
+    try:
+        spread = model.reward_std(items)
+    except UsageError as error:
+        raise Skip(f"the model has no reward_std: {error.what}") from error
     require(spread.shape == (len(items), model.n_groups_), "reward_std is not (items, groups)")
     require(np.isfinite(spread).all() and (spread > 0).all(), "reward_std is not positive and finite")
     more = case.fit(replaced(case.data, weight=4 * case.data.weight)).reward_std(items)
