@@ -15,7 +15,7 @@ from scipy.sparse.linalg import svds
 from pluralism.solvers.objective import BlockPreconditioner, MixtureObjective, Terms
 from pluralism.solvers.pairs import PairProblem
 
-__all__ = ["assignments", "kmeans", "vector_from_assignment", "worst_explained"]
+__all__ = ["assignments", "kmeans", "user_points", "vector_from_assignment", "worst_explained"]
 
 KMEANS_RESTARTS = 8
 SAME_PARTITION = 0.02
@@ -28,13 +28,15 @@ def assignments(
     gram: Float[np.ndarray, "dim dim"] | None,
     rng: np.random.Generator,
     n_candidates: int,
+    *,
+    placed: tuple[Float[np.ndarray, "users axes"], Float[np.ndarray, " users"]] | None = None,
 ) -> list[Int[np.ndarray, " users"]]:
     """Up to `n_candidates` distinct labellings of the users, the most promising first.
 
     Half are spectral: the k-means restarts of least inertia, leaving out those that merely repeat a better one. Half
-    are random.
+    are random. `placed` is what `user_points` gave, if it is known already.
     """
-    points, weight = _user_points(problem, n_groups, terms, gram)
+    points, weight = user_points(problem, n_groups, terms, gram) if placed is None else placed
     restarts = sorted((kmeans(points, weight, n_groups, rng) for _ in range(KMEANS_RESTARTS)), key=lambda r: r[1])
     n_spectral = max(1, n_candidates // 2)
     kept: list[Int[np.ndarray, " users"]] = []
@@ -119,9 +121,10 @@ def kmeans(
     return labels, float(weight @ ((points - centres[labels]) ** 2).sum(axis=1))
 
 
-def _user_points(
+def user_points(
     problem: PairProblem, n_groups: int, terms: Terms, gram: Float[np.ndarray, "dim dim"] | None
 ) -> tuple[Float[np.ndarray, "users axes"], Float[np.ndarray, " users"]]:
+    """Users as points on up to `n_groups` axes, the strongest last, and the weight of their answers."""
     signed = problem.weight * (2.0 * problem.outcome - 1.0)
     user = problem.user
     weight = np.bincount(user, problem.weight, problem.n_users)
