@@ -63,15 +63,16 @@ def adapt(
     if out.resolve() == data.resolve():
         raise UsageError("DATA would be overwritten.", where=f"--out {out}", fix="Name another file.")
     loaded = load_run(run)
+    model: Any = loaded.model
     reading = Reading(kind, pairs_of(column, "--column"), user, attribute, max_pairs, items, features)
     source = RunData(loaded, reading, Encoding(encoder, settings_of(encoder_option), cache))
     with output(as_json) as result:
         with stages() as stage:
             stage("reading and embedding")
-            comparisons = source.read(data, stage.share)
+            answers = source.read_answers(data, stage.share)
             stage("placing")
             with naming(data):
-                membership = loaded.model.adapt(comparisons)
+                membership = model.adapt(answers)
             out.parent.mkdir(parents=True, exist_ok=True)
             membership.write(out)
         first = membership.users[:SHOWN].to_pylist()

@@ -121,14 +121,15 @@ def fit(
 
     refuse_foreign(out)
     changes = _changes(groups, covariate, item_effects, ties, ridge, settings_of(setting, "--set"))
-    recipe, estimator = model_of(model, changes | {"rng": seed})
+    recipe, built = model_of(model, changes | {"rng": seed})
+    estimator: Any = built
     encoding = Encoding(encoder, settings_of(encoder_option), cache)
     reading = Reading(kind, pairs_of(column, "--column"), user, attribute, max_pairs, items, features)
     with output(as_json) as result:
         with stages() as stage, _nothing_left_behind(lambda: clear_checkpoint(out), keep=(out / CHECKPOINT).is_dir()):
             started = time.monotonic()
             stage(f"reading {data.name}")
-            comparisons, found_kind = reading.read(data)
+            comparisons, found_kind = reading.read_for(data, estimator.takes)
             source = file_record(data)
             stage("embedding")
             embedded, encoder_name = encoding.attach(comparisons.items, stage.share)

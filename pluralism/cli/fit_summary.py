@@ -11,7 +11,7 @@ from pluralism.cli.tables import heading, number, percent, percent_span, print_t
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pluralism.data import Comparisons
+    from pluralism.data import Comparisons, Rankings
     from pluralism.models.recipes import Recipe
 
 __all__ = ["fit_document", "render_fit"]
@@ -40,7 +40,9 @@ _PLAIN = (
 )
 
 
-def fit_document(run: Path, recipe: Recipe, model: Any, comparisons: Comparisons, seconds: float) -> dict[str, Any]:
+def fit_document(
+    run: Path, recipe: Recipe, model: Any, comparisons: Comparisons | Rankings, seconds: float
+) -> dict[str, Any]:
     """The result of a fit as plain values."""
     membership = model.membership()
     learned = {name.rstrip("_"): getattr(model, name) for name in _PLAIN if hasattr(model, name)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pluralism.cli.encoding import PRIVATE, Encoding
 from pluralism.errors import DataError, UsageError
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from pluralism.cli.encoding import Progress
     from pluralism.cli.reading import Reading
     from pluralism.cli.run_directory import FileRecord, Run
-    from pluralism.data import Comparisons
+    from pluralism.data import Comparisons, Rankings
 
 __all__ = ["RunData"]
+
+Answers = TypeVar("Answers", bound="Comparisons | Rankings")
 
 
 class RunData:
@@ -56,8 +58,13 @@ class RunData:
         comparisons, _ = self.reading.read(path)
         return self.embed(comparisons, path, progress)
 
-    def embed(self, comparisons: Comparisons, path: Path, progress: Progress) -> Comparisons:
-        """Give comparisons the features that the model needs, or none."""
+    def read_answers(self, path: Path, progress: Progress) -> Comparisons | Rankings:
+        """Read and embed the answers that place people: ballots as they are, if the model takes rankings."""
+        answers, _ = self.reading.read_for(path, self.run.model.takes)
+        return self.embed(answers, path, progress)
+
+    def embed(self, comparisons: Answers, path: Path, progress: Progress) -> Answers:
+        """Give answers the features that the model needs, or none."""
         model: Any = self.run.model
         if model.dim_ is None or comparisons.items.features is not None:
             return comparisons
@@ -74,7 +81,8 @@ class RunData:
                 fix="Name it with --encoder, or give --items and --features.",
             )
         items, _ = self.encoding.attach(comparisons.items, progress)
-        return comparisons.with_items(items)
+        embedded: Any = comparisons.with_items(items)
+        return embedded
 
 
 def _recorded(file: FileRecord | None, option: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -108,6 +108,30 @@ class Reading:
             return self._rankings(path, source).to_comparisons(max_pairs_per_ballot=self.max_pairs), kind
         self._refuse("max-pairs", kind, self.max_pairs, "ratings and rankings")
         return self._comparisons(path, source, kind), kind
+
+    def read_for(self, path: Path, takes: Sequence[str]) -> tuple[Comparisons | Rankings, str]:
+        """Read a file for a model: ballots as they are if it `takes` rankings, all else as comparisons.
+
+        Raises
+        ------
+        DataError
+            Naming file, row and column of what is wrong.
+        UsageError
+            If options do not fit the kind, or the model.
+        """
+        if "rankings" not in takes:
+            return self.read(path)
+        source, kind = self._open(path)
+        if kind not in ("rankings", "preflib"):
+            return self.read(path)
+        self._refuse("attribute", kind, self.attribute, "ratings")
+        if self.max_pairs is not None:
+            raise UsageError(
+                "This model takes ballots as they are, and makes no pairs of them.",
+                where="--max-pairs",
+                fix="Leave it out.",
+            )
+        return self._rankings(path, source), kind
 
     def read_items(self, path: Path) -> tuple[Items, Comparisons | None]:
         """Read a table of items, or the items of judgements together with these.

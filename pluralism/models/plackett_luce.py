@@ -293,10 +293,10 @@ class PlackettLuce(LinearPreferenceModel):
         memory: Memory,
         seed: int,
     ) -> Plan:
-        """Decide the ridge and the precision of item effects; more groups begin at what one group has."""
-        if pooled is not None and n_groups == 1:
-            return pooled
+        """Decide the ridge, and the precision of item effects, which more groups have from one."""
         has_text = prepared.problem.features is not None
+        if pooled is not None and (n_groups == 1 or not has_text):
+            return pooled
         unit = feature_unit(prepared) if has_text else 1.0
         folds, blocks = (None, None) if found is None else found
         ridge = (unit if has_text else WITHOUT_CHOICE) if self.ridge == "auto" else float(self.ridge)
@@ -402,7 +402,7 @@ class PlackettLuce(LinearPreferenceModel):
             rows.append(
                 GroupChoice(
                     n_groups=k,
-                    ridge=float(plans[k].terms.ridge),
+                    ridge=float(_ridge_of(prepared, plans[k].terms)),
                     held_out=float(values[k] @ count) / scored,
                     difference_to_best=behind[k] / scored,
                     se_to_best=error[k] / scored,
@@ -440,3 +440,8 @@ class PlackettLuce(LinearPreferenceModel):
             refuse("concentration", "a number of at least 1")
         if not (number(self.tol) and self.tol > 0):
             refuse("tol", "a positive number")
+
+
+def _ridge_of(prepared: PreparedBallots, terms: Terms) -> float:
+    """The precision that stands for the prior: of the coefficients, or of the item effects where there are none."""
+    return terms.ridge if prepared.problem.features is not None else terms.item_precision or 0.0

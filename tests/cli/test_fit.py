@@ -257,3 +257,24 @@ def test_a_damaged_checkpoint_is_computed_again_and_reported_in_one_line(
     assert all(line.startswith("warning: ") for line in lines)
     assert call(*command, "--out", tmp_path / "other").code == 0
     np.testing.assert_array_equal(pl.load(out).coef_, pl.load(tmp_path / "other").coef_)
+
+
+def test_rankings_go_whole_to_a_model_that_takes_them(call: Call, tmp_path: Path) -> None:
+    ballots = tmp_path / "votes.toi"
+    head = ["FILE NAME: votes.toi", "TITLE: t", "DATA TYPE: toi", "NUMBER ALTERNATIVES: 3", "NUMBER VOTERS: 8"]
+    head += ["NUMBER UNIQUE ORDERS: 3", *(f"ALTERNATIVE NAME {k}: option {k}" for k in (1, 2, 3))]
+    ballots.write_text("".join(f"# {line}\n" for line in head) + "4: 1,2,3\n3: 3,{1,2}\n1: 2\n")
+    out = tmp_path / "run"
+    fit = ("fit", ballots, "--model", "plackett-luce", "--encoder", "none", "--out", out, "--json")
+    result = call(*fit, "--groups", 1, "--ridge", 1, "--set", "unlisted=below")
+    assert result.code == 0, result.err
+    assert (result.document["n"], result.document["model"]) == (3, "PlackettLuce")
+    model = pl.load(out)
+    ranked = pl.Rankings.read(ballots)
+    assert result.document["log_likelihood"] == pytest.approx(float(ranked.weight @ model.log_likelihood(ranked)))
+    placed = call("adapt", out, ballots, "--out", tmp_path / "placed.parquet", "--json")
+    assert (placed.code, placed.document["n"]) == (0, 3)
+    assert call("evaluate", out, ballots, "--json").document["n"] == 6
+    refused = call(*fit, "--max-pairs", 2)
+    assert refused.code == 2
+    assert "--max-pairs" in refused.err
