@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import isotonic_regression
 
 from pluralism.calibration._inputs import Rows
 
@@ -37,6 +36,8 @@ def pooled_means(
         Distinct values of p, ascending; the fitted value at each; for each row the index of its p. Values that only
         rows of weight 0 have take the fit of their neighbours.
     """
+    from scipy.optimize import isotonic_regression
+
     weight = np.ones(len(rows.p)) if rows.weight is None else rows.weight
     values, where = np.unique(rows.p.astype(float), return_inverse=True)
     total = np.bincount(where, weight, len(values))

@@ -36,10 +36,13 @@ KINDS = {
     "IdealPoint": "pluralism.models.ideal_point",
     "BayesianMixture": "pluralism.models.bayesian_mixture",
     "BradleyTerry": "pluralism.models.bradley_terry",
+    "CollaborativeReward": "pluralism.models.collaborative",
     "HierarchicalBradleyTerry": "pluralism.models.hierarchical_bradley_terry",
     "MixtureBradleyTerry": "pluralism.models.mixture_bradley_terry",
     "PlackettLuce": "pluralism.models.plackett_luce",
     "OrdinalBradleyTerry": "pluralism.models.ordinal",
+    "DirectionalReward": "pluralism.models.directional",
+    "RewardEnsemble": "pluralism.models.ensemble",
 }
 
 
@@ -176,10 +179,7 @@ class PreferenceModel(BaseEstimator, ABC):
         NotFittedError
             If the model has not been fitted.
         """
-        self._check_fitted()
-        document, arrays = self._state()
-        parameters = {name: _jsonable(value) for name, value in self.get_params(deep=False).items()}
-        save_bundle(directory, {"kind": type(self).__name__, "parameters": parameters, "state": document}, arrays)
+        save_bundle(directory, *model_document(self))
 
     def _forget(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("__")]:
@@ -212,20 +212,56 @@ def load(directory: str | Path) -> PreferenceModel:
             where=str(Path(directory) / "model.json"),
             fix=f"Known kinds: {', '.join(sorted(KINDS))}. Upgrade pluralism if the model is newer.",
         )
-    cls = getattr(importlib.import_module(KINDS[kind]), kind)
     try:
-        model = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in document["parameters"].items()})
-        model._set_state(document["state"], arrays)
+        return model_from_document(document, arrays)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ModelFileError(
             f"The saved model is incomplete or inconsistent ({error}).",
             where=str(Path(directory) / "model.json"),
             fix="Fit and save the model again.",
         ) from error
+
+
+def model_document(model: PreferenceModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A fitted model as a JSON document of kind, parameters and state, and arrays; models nest in one another so.
+
+    Raises
+    ------
+    NotFittedError
+        If the model has not been fitted.
+    """
+    model._check_fitted()
+    document, arrays = model._state()
+    return {"kind": type(model).__name__, "parameters": _parameters(model), "state": document}, arrays
+
+
+def model_from_document(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> PreferenceModel:
+    """Inverse of `model_document`; raises KeyError, TypeError or ValueError for what no fitted model leaves."""
+    model = _unfitted(document)
+    model._set_state(document["state"], arrays)
     return model
 
 
+def _parameters(model: PreferenceModel) -> dict[str, Any]:
+    return {name: _jsonable(value) for name, value in model.get_params(deep=False).items()}
+
+
+def _unfitted(document: Mapping[str, Any]) -> PreferenceModel:
+    kind = document["kind"]
+    cls = getattr(importlib.import_module(KINDS[kind]), kind)
+    made: PreferenceModel = cls(**{name: _from_json(value) for name, value in document["parameters"].items()})
+    return made
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {"kind", "parameters"}:
+        return _unfitted(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, PreferenceModel):
+        return {"kind": type(value).__name__, "parameters": _parameters(value)}
     if isinstance(value, np.random.Generator):
         return None
     if isinstance(value, np.generic):
