@@ -101,6 +101,11 @@ class Case:
         if getattr(self.model, "position_bias", False):
             raise Skip("the model has a term for standing on the left")
 
+    @property
+    def draws_by_label(self) -> bool:
+        """Whether the model draws something for each person by name, so that other names are another seed."""
+        return bool(getattr(self.model, "draws_by_label", False))
+
     def refuses(self, action: Callable[[], object], what: str) -> None:
         """Require that an action raises a `PluralismError`, which says what is wrong and how to mend it."""
         try:

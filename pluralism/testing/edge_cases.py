@@ -124,6 +124,9 @@ def strange_names_are_only_names(case: Case) -> None:
     named = replaced(data, users=NAMES)
     model = case.fit(named)
     require(model.users_.to_pylist() == NAMES, "labels are changed")
+    if case.draws_by_label:
+        _finite(model, named)
+        return
     expected = case.fit(data).predict_proba(data)
     close(model.predict_proba(named), expected, case.tolerance, "predictions under strange names")
 
