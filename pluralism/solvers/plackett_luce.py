@@ -26,7 +26,7 @@ from pluralism.solvers.ranking_kernels import stage_curvature, steps_down, sweep
 __all__ = ["Ballots", "RankingProblem", "ranking_log_likelihood"]
 
 MIN_ENTRIES_PER_CHUNK = 20_000
-SHADOW_ROWS = 200_000
+SHADOW_ROWS = 400_000
 DENSE_ITEMS = 8192
 LOWEST = -690.0
 
