@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -115,8 +115,8 @@ class Comparisons:
     ) -> None:
         n, n_items = len(user), len(items)
         labels = distinct_labels(users, "users")
-        if origin not in ("comparisons", "ratings", "rankings"):
-            raise UsageError(f"Unknown origin {origin!r}.", fix="Use 'comparisons', 'ratings' or 'rankings'.")
+        if origin not in get_args(Origin):
+            raise UsageError(f"Unknown origin {origin!r}.", fix=f"Use one of {', '.join(get_args(Origin))}.")
         group_codes, group_labels = label_pair(group, groups, "group", n)
         source_codes, source_labels = label_pair(source, sources, "source", n)
         columns: dict[str, Any] = {

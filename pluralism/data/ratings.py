@@ -225,8 +225,8 @@ class Ratings:
     ) -> Comparisons:
         """Compare each rated item with a threshold: a rating above it prefers the item, one below it the threshold.
 
-        The threshold is one more item, with the id "(threshold)", features of zero and the covariate `threshold`, by
-        which models carry how strict people are: `covariates=("threshold",)`.
+        The threshold is one more item, with the id "(threshold)", the mean of all features and the covariate
+        `threshold`, by which models carry how strict people are: `covariates=("threshold",)`.
 
         Parameters
         ----------

@@ -102,5 +102,7 @@ def _with_threshold(items: Items) -> Items:
     )
     if items.features is None:
         return extended
-    features = np.concatenate([items.features, np.zeros((1, items.dim), items.features.dtype)])
+    # any vector would do, for the effect of the threshold makes up for it; the mean leaves least to make up for
+    mean = items.features.mean(axis=0, dtype=np.float64, keepdims=True).astype(items.features.dtype)
+    features = np.concatenate([items.features, mean if np.any(mean) else items.features[:1]])
     return extended.with_features(features, str(items.feature_space))

@@ -407,6 +407,8 @@ def _load(objective: GaussianUsers, x: Float[np.ndarray, " parameters"], rng: np
     z = score[problem.left] - score[problem.right] + problem.design @ parameters.covariate_effects[:, :k].mean(axis=1)
     residual = problem.weight * (problem.outcome - 1.0 / (1.0 + np.exp(-z)))
     played = np.flatnonzero(problem.played > 0)
+    if len(played) == 0:
+        return
     place = np.zeros(problem.n_items, dtype=np.int64)
     place[played] = np.arange(len(played))
     entries = np.concatenate([residual, -residual])
