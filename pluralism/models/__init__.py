@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "BayesianMixture",
     "BradleyTerry",
+    "DirectionalReward",
     "HierarchicalBradleyTerry",
     "IdealPoint",
     "LowRankReward",
@@ -16,6 +17,7 @@ __all__ = [
     "OrdinalBradleyTerry",
     "PlackettLuce",
     "PreferenceModel",
+    "RewardEnsemble",
     "load",
     "model_from_recipe",
     "recipes",
@@ -24,6 +26,7 @@ __all__ = [
 _WHERE = {
     "BayesianMixture": "bayesian_mixture",
     "BradleyTerry": "bradley_terry",
+    "DirectionalReward": "directional",
     "HierarchicalBradleyTerry": "hierarchical_bradley_terry",
     "IdealPoint": "ideal_point",
     "LowRankReward": "low_rank",
@@ -32,6 +35,7 @@ _WHERE = {
     "OrdinalBradleyTerry": "ordinal",
     "PlackettLuce": "plackett_luce",
     "PreferenceModel": "base",
+    "RewardEnsemble": "ensemble",
     "load": "base",
     "model_from_recipe": "recipes",
     "recipes": "recipes",
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from pluralism.models.base import PreferenceModel, load
     from pluralism.models.bayesian_mixture import BayesianMixture
     from pluralism.models.bradley_terry import BradleyTerry
+    from pluralism.models.directional import DirectionalReward
+    from pluralism.models.ensemble import RewardEnsemble
     from pluralism.models.hierarchical_bradley_terry import HierarchicalBradleyTerry
     from pluralism.models.ideal_point import IdealPoint
     from pluralism.models.low_rank import LowRankReward
