@@ -66,6 +66,7 @@ def compare(
     estimators = _estimators(models, seed)
     encoding = Encoding(encoder, settings_of(encoder_option), cache)
     reading = Reading(kind, pairs_of(column, "--column"), user, attribute, max_pairs, items, features)
+    reading = reading.of_votes(estimators.values())
     with output(as_json) as result:
         with stages() as stage:
             stage("reading and embedding")

@@ -129,7 +129,7 @@ def fit(
         with stages() as stage, _nothing_left_behind(lambda: clear_checkpoint(out), keep=(out / CHECKPOINT).is_dir()):
             started = time.monotonic()
             stage(f"reading {data.name}")
-            comparisons, found_kind = reading.read_for(data, estimator.takes)
+            comparisons, found_kind = reading.of_votes([estimator]).read_for(data, estimator.takes)
             source = file_record(data)
             stage("embedding")
             embedded, encoder_name = encoding.attach(comparisons.items, stage.share)

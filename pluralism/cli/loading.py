@@ -51,7 +51,7 @@ class RunData:
                 where=f"--items {reading.items}",
                 fix="Give --features as well, made as those of the run.",
             )
-        self.reading, self.encoding = reading, _same_encoding(run, encoding)
+        self.reading, self.encoding = reading.of_votes([run.model]), _same_encoding(run, encoding)
 
     def read(self, path: Path, progress: Progress) -> Comparisons:
         """Read and embed a file."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pluralism.data.votes import THRESHOLD
 from pluralism.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, DataReport, Items, Rankings, Ratings
     from pluralism.data.sources import Source
+    from pluralism.models import PreferenceModel
 
 __all__ = ["KINDS", "Reading", "naming"]
 
@@ -48,6 +50,8 @@ class Reading:
         Which attribute of ratings to compare by.
     max_pairs : int, optional
         The most pairs made of one user's ratings, or of one ballot.
+    votes : bool
+        Whether ratings are read as votes, each against a threshold, and not as pairs.
     items, features : Path, optional
         Texts and the user's own features of items; the data then hold ids.
     """
@@ -59,6 +63,11 @@ class Reading:
     max_pairs: int | None = None
     items: Path | None = None
     features: Path | None = None
+    votes: bool = False
+
+    def of_votes(self, models: Iterable[PreferenceModel]) -> Reading:
+        """The same, with ratings read as votes if one of the models has a threshold."""
+        return replace(self, votes=any(THRESHOLD in getattr(model, "covariates", ()) for model in models))
 
     @cached_property
     def known_items(self) -> Items | None:
@@ -102,6 +111,14 @@ class Reading:
         source, kind = self._open(path)
         if kind in ("ratings", "polis"):
             ratings = self._ratings(path, source)
+            if self.votes:
+                if self.max_pairs is not None:
+                    raise UsageError(
+                        "This model takes ratings as votes, and makes no pairs of them.",
+                        where="--max-pairs",
+                        fix="Leave it out.",
+                    )
+                return ratings.to_votes(attribute=self.attribute), kind
             return ratings.to_comparisons(attribute=self.attribute, max_pairs_per_user=self.max_pairs), kind
         self._refuse("attribute", kind, self.attribute, "ratings")
         if kind in ("rankings", "preflib"):
@@ -132,6 +149,26 @@ class Reading:
                 fix="Leave it out.",
             )
         return self._rankings(path, source), kind
+
+    def read_ratings(self, path: Path) -> Ratings:
+        """Read a file as ratings of all its attributes.
+
+        Raises
+        ------
+        DataError
+            Naming file, row and column of what is wrong.
+        UsageError
+            If the file holds something else.
+        """
+        source, kind = self._open(path)
+        if kind not in ("ratings", "polis"):
+            raise UsageError(
+                f"The data are {kind}, and ratings are needed.",
+                where=str(path),
+                fix="Give a file with the columns user, item, value and perhaps attribute, or name its columns with "
+                "--column.",
+            )
+        return self._ratings(path, source)
 
     def read_items(self, path: Path) -> tuple[Items, Comparisons | None]:
         """Read a table of items, or the items of judgements together with these.

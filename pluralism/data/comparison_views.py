@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
+from pluralism.data.votes import THRESHOLD
 from pluralism.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ def covariate_differences(data: Comparisons, names: Sequence[str]) -> Float64[np
         elif name in data.items.covariate_names():
             values = data.items.covariate(name)
             columns[:, column] = values[data.left] - values[data.right]
+        elif name == THRESHOLD:
+            raise UsageError(
+                "These comparisons are of items with each other, and no votes: they have no threshold.",
+                fix="Make votes of ratings with Ratings.to_votes(), or choose a model without that covariate, such as "
+                "the recipes bt, maxmin or shared-private.",
+            )
         else:
             raise UsageError(
                 f"There is no covariate {name!r}.",

@@ -97,7 +97,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
     -----
     Learned beside the attributes of all linear models: `factor_coef_` (factors, dim), `factor_items_`
     (factors, items), `factor_covariates_` (factors, covariates), `position_` (users, groups x factors) and
-    `position_covariance_`, `rank_`, `loading_precision_`, `selection_` and `control_`, the pooled model.
+    `position_covariance_`, `rank_`, `loading_precision_`, `rank_selection_` and `control_`, the pooled model.
     Factors are integrated out by the Polya-Gamma bound (`pluralism.solvers.gaussian_users`), so that people with few
     answers stay near their group.
 
@@ -131,6 +131,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
         counts=("rank_",),
         optional_numbers=("loading_precision_", "tie_mean_", "tie_sd_"),
         names=("factor_names_",),
+        plain=("rank_selection_",),
     )
 
     def __init__(
@@ -193,7 +194,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
             fit = self._run(decided, terms, memory, seed)
             self._learn(decided, plan, terms, fit)
             self._learn_ties(prepared, fit)
-        self.selection_ = selection or None
+        self.rank_selection_ = selection or None
         return self
 
     def reward_std(self, items: Items) -> Float[np.ndarray, "items groups"]:

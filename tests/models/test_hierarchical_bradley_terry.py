@@ -60,7 +60,7 @@ def test_the_rank_is_chosen_where_people_differ_and_not_where_they_agree():
     settings = {"item_effects": False, "ridge": 1.0, "max_rank": 4}
     model = HierarchicalBradleyTerry(**settings).fit(differ)
     assert model.rank_ in (2, 4)
-    assert [row["rank"] for row in model.selection_ if row["chosen"]] == [model.rank_]
+    assert [row["rank"] for row in model.rank_selection_ if row["chosen"]] == [model.rank_]
     assert HierarchicalBradleyTerry(**settings).fit(agree).rank_ == 0
 
 
@@ -184,7 +184,7 @@ def test_the_table_of_a_membership_has_the_factors():
         ({"item_loadings": "some"}, "item_loadings"),
         ({"user_covariates": ("length",)}, "no covariate of the model"),
         ({"item_loadings": True, "item_effects": False}, "loadings of their own"),
-        ({"covariates": ("threshold",)}, "no covariate 'threshold'"),
+        ({"covariates": ("threshold",)}, "no votes"),
     ],
 )
 def test_wrong_settings_say_what_is_possible(settings, message):
