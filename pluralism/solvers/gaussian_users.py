@@ -41,7 +41,7 @@ __all__ = [
     "place_users",
 ]
 
-INNER_TOL = 1e-7
+INNER_TOL = 1e-5
 MAX_INNER = 200
 FIRST_LOADING = 0.3
 SAMPLE_ITEMS = 4096

@@ -202,7 +202,7 @@ def test_too_few_answers_to_choose_by_are_refused():
 
 
 @pytest.mark.slow
-def test_polis_votes_are_predicted_as_well_as_by_published_factor_models(shared_data):
+def test_polis_votes_are_predicted_as_well_as_by_a_plain_factor_model(shared_data):
     """Last fifth of each person's votes; a plain four-dimensional factor model has accuracy .830 and NLL .381."""
     votes = pq.read_table(shared_data / "polis" / "votes.parquet").to_pandas()
     votes["timestamp"] = votes["timestamp"].fillna(0)
