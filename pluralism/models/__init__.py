@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "BayesianMixture",
     "BradleyTerry",
+    "CollaborativeReward",
     "DirectionalReward",
     "HierarchicalBradleyTerry",
     "IdealPoint",
@@ -15,6 +16,7 @@ __all__ = [
     "Membership",
     "MixtureBradleyTerry",
     "OrdinalBradleyTerry",
+    "PerUserRidge",
     "PlackettLuce",
     "PreferenceModel",
     "RewardEnsemble",
@@ -26,6 +28,7 @@ __all__ = [
 _WHERE = {
     "BayesianMixture": "bayesian_mixture",
     "BradleyTerry": "bradley_terry",
+    "CollaborativeReward": "collaborative",
     "DirectionalReward": "directional",
     "HierarchicalBradleyTerry": "hierarchical_bradley_terry",
     "IdealPoint": "ideal_point",
@@ -33,6 +36,7 @@ _WHERE = {
     "Membership": "membership",
     "MixtureBradleyTerry": "mixture_bradley_terry",
     "OrdinalBradleyTerry": "ordinal",
+    "PerUserRidge": "per_user",
     "PlackettLuce": "plackett_luce",
     "PreferenceModel": "base",
     "RewardEnsemble": "ensemble",
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from pluralism.models.base import PreferenceModel, load
     from pluralism.models.bayesian_mixture import BayesianMixture
     from pluralism.models.bradley_terry import BradleyTerry
+    from pluralism.models.collaborative import CollaborativeReward
     from pluralism.models.directional import DirectionalReward
     from pluralism.models.ensemble import RewardEnsemble
     from pluralism.models.hierarchical_bradley_terry import HierarchicalBradleyTerry
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from pluralism.models.membership import Membership
     from pluralism.models.mixture_bradley_terry import MixtureBradleyTerry
     from pluralism.models.ordinal import OrdinalBradleyTerry
+    from pluralism.models.per_user import PerUserRidge
     from pluralism.models.plackett_luce import PlackettLuce
     from pluralism.models.recipes import model_from_recipe
 

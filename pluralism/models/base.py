@@ -39,6 +39,7 @@ KINDS = {
     "CollaborativeReward": "pluralism.models.collaborative",
     "HierarchicalBradleyTerry": "pluralism.models.hierarchical_bradley_terry",
     "MixtureBradleyTerry": "pluralism.models.mixture_bradley_terry",
+    "PerUserRidge": "pluralism.models.per_user",
     "PlackettLuce": "pluralism.models.plackett_luce",
     "OrdinalBradleyTerry": "pluralism.models.ordinal",
     "DirectionalReward": "pluralism.models.directional",
