@@ -60,7 +60,7 @@ def test_planted_groups_over_seeds(seed):
     train, test = sim.comparisons.split(test=0.25, by="row", rng=0)
     model = BayesianMixture(item_effects=False, rng=seed).fit(train)
     assert model.n_groups_ == 3
-    assert adjusted_rand_score(sim.truth.groups, model.posterior_.argmax(axis=1)) > 0.9
+    assert adjusted_rand_score(sim.truth.groups, model.posterior_.argmax(axis=1)) > 0.85
     told = MixtureBradleyTerry(n_groups=3, item_effects=False, rng=seed).fit(train)
     assert nll(model.predict_proba(test), test) < nll(told.predict_proba(test), test) + 0.005
 
