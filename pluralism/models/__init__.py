@@ -10,6 +10,7 @@ __all__ = [
     "BradleyTerry",
     "CollaborativeReward",
     "DirectionalReward",
+    "GeneralPreference",
     "HierarchicalBradleyTerry",
     "IdealPoint",
     "LowRankReward",
@@ -30,6 +31,7 @@ _WHERE = {
     "BradleyTerry": "bradley_terry",
     "CollaborativeReward": "collaborative",
     "DirectionalReward": "directional",
+    "GeneralPreference": "general_preference",
     "HierarchicalBradleyTerry": "hierarchical_bradley_terry",
     "IdealPoint": "ideal_point",
     "LowRankReward": "low_rank",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from pluralism.models.collaborative import CollaborativeReward
     from pluralism.models.directional import DirectionalReward
     from pluralism.models.ensemble import RewardEnsemble
+    from pluralism.models.general_preference import GeneralPreference
     from pluralism.models.hierarchical_bradley_terry import HierarchicalBradleyTerry
     from pluralism.models.ideal_point import IdealPoint
     from pluralism.models.low_rank import LowRankReward
