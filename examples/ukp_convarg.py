@@ -69,11 +69,11 @@ print(data)
 # each side.
 def line(name, e):
     low, high = e.intervals["accuracy"]
-    print(f"{name:<34} {e.accuracy:>8.3f}  {low:.3f} - {high:.3f}  {e.nll:>6.3f}  {e.nll_decided:>6.3f}", flush=True)
+    print(f"{name:<42} {e.accuracy:>8.3f}  {low:.3f} - {high:.3f}  {e.nll:>6.3f}  {e.nll_decided:>6.3f}", flush=True)
 
 
 def title(what):
-    print(f"\n{what}\n{'':<34} {'accuracy':>8}  {'95 %':>13}  {'NLL':>6}  {'decided':>6}")
+    print(f"\n{what}\n{'':<42} {'accuracy':>8}  {'95 %':>13}  {'NLL':>6}  {'decided':>6}")
 
 
 train, test = data.split(test=0.2, by="row", rng=0)
@@ -111,6 +111,27 @@ scores["two groups of people"] = pl.evaluate(mixture, test, rng=0)
 line("the same, two groups of people", scores["two groups of people"])
 
 # %%
+# Does each person differ?
+# ------------------------
+# Every person's reward around the common one, along directions of the text and of the arguments; how many is chosen by
+# held-out answers. Ties are answers of their own, which people give more or less readily.
+personal = pl.models.HierarchicalBradleyTerry(
+    ridge=best.ridge_, item_effects=best.item_precision_, covariates=("length",), ties="davidson", rng=0
+).fit(train)
+scores["each person"] = pl.evaluate(personal, test, rng=0)
+line(f"the same, each person ({personal.rank_} directions)", scores["each person"])
+tied = test.outcome == 0.5
+nobody = personal.adapt(test.take(np.zeros(0, np.int64)))
+tie_nll = {
+    "ties as often as in training": np.full(len(test), np.mean(train.outcome == 0.5)),
+    "one propensity to tie": personal.predict_tie_proba(test, membership=nobody),
+    "each person's own": personal.predict_tie_proba(test),
+}
+print("\nis it a tie? (NLL)")
+for name, p in tie_nll.items():
+    print(f"{name:<34} {-np.mean(np.log(np.where(tied, p, 1 - p))):.3f}")
+
+# %%
 # Debates left out
 # ----------------
 # Each debate in turn is predicted from the eleven others. Item effects say nothing about new arguments.
@@ -129,7 +150,7 @@ for name, model in left_out.items():
         found.append((e.accuracy, e.nll, e.nll_decided, e.n_decided, e.n))
     accuracy, nll, decided, n_decided, n = np.array(found).T
     print(
-        f"{name:<34} {np.average(accuracy, weights=n_decided):>8.3f}  {accuracy.min():.3f} - {accuracy.max():.3f}  "
+        f"{name:<42} {np.average(accuracy, weights=n_decided):>8.3f}  {accuracy.min():.3f} - {accuracy.max():.3f}  "
         f"{np.average(nll, weights=n):>6.3f}  {np.average(decided, weights=n_decided):>6.3f}   "
         f"mean of debates {accuracy.mean():.3f}"
     )
@@ -144,5 +165,7 @@ print(
     f"\nFound: the argument itself explains most ({alone.accuracy:.3f}); its text and length add "
     f"{pooled.accuracy - alone.accuracy:+.3f}. Two groups of people change the NLL by {grouped.nll - pooled.nll:+.4f} "
     f"and the accuracy by {grouped.accuracy - pooled.accuracy:+.4f}. "
+    f"Letting each person differ along {personal.rank_} directions changes them by "
+    f"{scores['each person'].nll - pooled.nll:+.4f} and {scores['each person'].accuracy - pooled.accuracy:+.4f}. "
     f"Ridge {best.ridge_:.3g}, precision of item effects {best.item_precision_:.3g}."
 )

@@ -142,6 +142,23 @@ def _render(console: Console, found: dict[str, Any]) -> None:
         ["difference", "accuracy", interval, "NLL", interval],
         [[name, *_difference(accuracy), *_difference(nll)] for name, accuracy, nll in differences],
     )
+    curves = [(row["model"], row["unseen_users"]) for row in rows if row["unseen_users"]]
+    if curves:
+        first = curves[0][1]
+        heading(console, f"{first['users']:,} users that nobody knew: accuracy and NLL after so many answers")
+        print_table(
+            console,
+            ["model", *(str(shots) for shots in first["shots"])],
+            [
+                [
+                    _shown(name),
+                    *(f"{number(a)} {number(n)}" for a, n in zip(curve["accuracy"], curve["nll"], strict=True)),
+                ]
+                for name, curve in curves
+            ],
+        )
+    if found["found"]:
+        wrapped(console, found["found"])
     if any(row["best"] for row in rows):
         wrapped(console, "* better than every other model by more than chance")
     wrapped(console, f"Groups: {found['group_source']}")

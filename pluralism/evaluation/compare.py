@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from sklearn.base import clone
 
+from pluralism.data.labels import label_codes
 from pluralism.errors import DataError, DataWarning, UsageError
 from pluralism.evaluation.comparison import METRICS, Comparison, ComparisonRow
 from pluralism.evaluation.evaluate import predictions
+from pluralism.evaluation.few_shot import FewShotCurve, few_shot_curve
 from pluralism.evaluation.groups import Grouping, GroupsArgument, choose_groups
 from pluralism.evaluation.leaks import shared_rows
 from pluralism.evaluation.paired import Paired, paired_scores
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 Callback = Callable[[str, str, int, float], None]
+HELD_OUT = 5
+LEAST_USERS = 5
+REPEATS = 3
 
 
 def compare(
@@ -41,6 +47,7 @@ def compare(
     n_bootstrap: int = 1000,
     level: float = 0.95,
     min_user_rows: int = 5,
+    shots: Sequence[int] = (0, 2, 5, 10, 20),
     callback: Callback | None = None,
     rng: RNG = 0,
 ) -> Comparison:
@@ -56,6 +63,9 @@ def compare(
         As in `evaluate`. Without groups in the data, those of the model with most groups are used for all models.
     reference : str, optional
         Name of the model that differences are taken to; the first by default.
+    shots : sequence of int
+        Where test and support have users that are not in the training data, all models are also scored on these
+        after so many answers, by `few_shot_curve`; numbers that nobody has answers enough for are left out.
     callback : callable, optional
         Called while fitting, as (model name, piece, iteration, objective).
 
@@ -104,6 +114,7 @@ def compare(
         test.user,
         settings,
     )
+    curves = _few_shot(fitted, train, test if support is None else test.concat(support), shots, settings)
     rows = []
     for name, model in fitted.items():
         evaluation = evaluate_predictions(
@@ -125,6 +136,8 @@ def compare(
                 differences={m: paired.difference(m, ("model", name), ("model", reference)) for m in METRICS},
                 control=_control(paired, name) if name in controls else None,
                 best=tuple(m for m in METRICS if _beats_all(paired, m, name, list(fitted))),
+                as_good_as_best=tuple(m for m in METRICS if _as_good_as_best(paired, m, name, list(fitted))),
+                few_shot=curves.get(name),
             )
         )
     return Comparison(tuple(rows), reference, fitted, grouping.source, level)
@@ -156,6 +169,46 @@ def _common_groups(
 def _control(paired: Paired, name: str) -> dict[str, Any]:
     out: dict[str, Any] = {metric: paired.value(metric, ("control", name)) for metric in METRICS}
     return out | {f"{m}_gain": paired.difference(m, ("model", name), ("control", name)) for m in METRICS}
+
+
+def _few_shot(
+    fitted: Mapping[str, PreferenceModel],
+    train: Comparisons,
+    answers: Comparisons,
+    shots: Sequence[int],
+    settings: Settings,
+) -> dict[str, FewShotCurve]:
+    """Curves of all models on the same unseen users; none where there are no such users."""
+    answers = drop_weightless(answers)
+    unseen = label_codes(answers.users, train.users.take(pa.array(np.unique(train.user)))) < 0
+    rows = np.bincount(answers.user, minlength=answers.n_users)[unseen]
+    possible = [s for s in shots if np.sum(rows >= s + HELD_OUT) >= LEAST_USERS]
+    if not possible:
+        return {}
+    return {
+        name: few_shot_curve(
+            model,
+            answers.take(unseen[answers.user]).compact(),
+            shots=possible,
+            repeats=REPEATS,
+            min_held_out=HELD_OUT,
+            n_bootstrap=settings.n_bootstrap,
+            level=settings.level,
+            rng=settings.seed,
+        )
+        for name, model in fitted.items()
+    }
+
+
+def _as_good_as_best(paired: Paired, metric: str, name: str, names: list[str]) -> bool:
+    """Whether no other model is better by more than chance."""
+    for other in names:
+        if other == name:
+            continue
+        _, low, high = paired.difference(metric, ("model", name), ("model", other))
+        if (high < 0) if metric == "accuracy" else (low > 0):
+            return False
+    return True
 
 
 def _beats_all(paired: Paired, metric: str, name: str, names: list[str]) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pluralism.evaluation.few_shot import FewShotCurve
 from pluralism.evaluation.result import Evaluation, json_value
 from pluralism.evaluation.text import number, span, text_table
 
@@ -52,6 +53,10 @@ class ComparisonRow:
         `nll_gain`, each (value, low, high), of the model less its control.
     best : tuple of str
         Metrics in which this model beats every other by an interval that excludes zero.
+    as_good_as_best : tuple of str
+        Metrics in which no other model beats this one by an interval that excludes zero.
+    few_shot : FewShotCurve or None
+        Scores on unseen users by the number of their answers, where there are such users.
     """
 
     name: str
@@ -62,6 +67,8 @@ class ComparisonRow:
     differences: Mapping[str, tuple[float, float, float]]
     control: Mapping[str, Any] | None
     best: tuple[str, ...]
+    as_good_as_best: tuple[str, ...] = ()
+    few_shot: FewShotCurve | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Scores and differences by name; None for NaN."""
@@ -78,6 +85,16 @@ class ComparisonRow:
             "differences": self.differences,
             "control": self.control,
             "best": self.best,
+            "as_good_as_best": self.as_good_as_best,
+            "unseen_users": None
+            if self.few_shot is None
+            else {
+                "users": self.few_shot.users,
+                "n": self.few_shot.n,
+                "shots": self.few_shot.shots,
+                "accuracy": self.few_shot.accuracy.tolist(),
+                "nll": self.few_shot.nll.tolist(),
+            },
         }
         return json_value(own)
 
@@ -115,12 +132,34 @@ class Comparison:
                 return row
         raise KeyError(name)
 
+    @property
+    def found(self) -> str:
+        """In words, what the comparison says of the NLL: who is best, and who is no better than the reference."""
+        if len(self.rows) == 1:
+            return ""
+        lowest = min(self.rows, key=lambda row: row.evaluation.nll)
+        others = [row.name for row in self.rows if row is not lowest and "nll" in row.as_good_as_best]
+        if "nll" in lowest.best:
+            said = f"{lowest.name} predicts better than every other model by more than chance."
+        elif others:
+            said = f"{lowest.name} has the lowest NLL; {_listed(others)} cannot be told from it."
+        else:
+            said = f"{lowest.name} has the lowest NLL."
+        idle = [row.name for row in self.rows if row.name != self.reference and not row.differences["nll"][2] < 0]
+        if idle:
+            said += f" No better than {self.reference} by more than chance: {_listed(idle)}."
+        alone = [row.name for row in self.rows if row.control and not row.control["nll_gain"][2] < 0]
+        if alone:
+            said += f" No better than the same model with one reward for everybody: {_listed(alone)}."
+        return said
+
     def to_dict(self) -> dict[str, Any]:
         """The rows as a list under "models", and what they have in common."""
         return {
             "reference": self.reference,
             "group_source": self.group_source,
             "level": self.level,
+            "found": self.found,
             "models": [row.to_dict() for row in self.rows],
         }
 
@@ -141,6 +180,11 @@ class Comparison:
             control = line.pop("control") or {}
             line |= {f"control_{metric}": control.get(metric) for metric in METRICS}
             line["best"] = ", ".join(line["best"])
+            line["as_good_as_best"] = ", ".join(line["as_good_as_best"])
+            unseen = line.pop("unseen_users") or {"shots": [], "accuracy": [], "nll": []}
+            for metric in METRICS:
+                pairs = zip(unseen["shots"], unseen[metric], strict=True)
+                line |= {f"unseen_{metric}_{shots}": value for shots, value in pairs}
             lines.append(line)
         return pa.Table.from_pylist(lines)
 
@@ -174,8 +218,26 @@ class Comparison:
                 "",
                 f"* beats every other model ({self.level:.0%} interval of the difference, by bootstrap over users)",
                 f"Groups: {self.group_source}",
+                *([self.found] if self.found else []),
+                *self._unseen(),
             ]
         )
+
+    def _unseen(self) -> list[str]:
+        curves = [(row.name, row.few_shot) for row in self.rows if row.few_shot is not None]
+        if not curves:
+            return []
+        first = curves[0][1]
+        header = ["model", *(f"{shots} answers" for shots in first.shots)]
+        lines = [
+            [name, *(f"{number(a)} / {number(n)}" for a, n in zip(curve.accuracy, curve.nll, strict=True))]
+            for name, curve in curves
+        ]
+        return ["", f"{first.users:,} unseen users: accuracy / nll after", text_table(header, lines)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _difference(values: tuple[float, float, float]) -> str:

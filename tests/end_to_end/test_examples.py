@@ -29,11 +29,17 @@ def cells(line):
 def test_arguments(repository, shared_data, minilm):
     out = run(repository, "ukp_convarg.py", PLURALISM_DATA=str(shared_data))
     known, left_out = out.split("debates left out")
-    rows = {line[:34].strip(): cells(line[34:]) for line in known.splitlines() if cells(line)}
+    rows = {line[:42].strip(): cells(line[42:]) for line in known.splitlines() if cells(line)}
     accuracy, _, _, nll, _ = rows["text, argument and length"]
     assert accuracy >= 0.780
     assert nll <= 0.544
     assert accuracy >= max(rows[name][0] for name in ("length alone", "text", "the argument itself")) - 0.002
+    person = next(values for name, values in rows.items() if name.startswith("the same, each person"))
+    assert person[0] >= 0.791
+    assert person[3] <= 0.534
+    ties = {name: values[0] for name, values in rows.items() if len(values) == 1}
+    assert ties["each person's own"] <= 0.487
+    assert ties["each person's own"] < ties["one propensity to tie"] - 0.03
     best = next(cells(line) for line in left_out.splitlines() if line.startswith("text and length"))
     assert best[-1] >= 0.715
 
@@ -59,7 +65,30 @@ def test_polis(repository, shared_data):
     assert "Found:" in out
 
 
-@pytest.mark.parametrize("name", ["ukp_convarg.py", "anthropic_personas.py", "polis.py"])
+def test_votes(repository, shared_data):
+    out = run(repository, "votes.py", PLURALISM_DATA=str(shared_data))
+    polis, dices = ({line[:28].strip(): cells(line) for line in part.splitlines()} for part in out.split("DICES:"))
+    assert polis["four dimensions"][0] >= 0.830
+    assert polis["four dimensions"][1] <= 0.381
+    assert polis["items and thresholds"][1] <= 0.447
+    assert dices["two dimensions"][0] >= 0.81
+    assert dices["two dimensions"][1] <= 0.415
+    assert dices["two dimensions"][1] < dices["items and thresholds"][1] - 0.01
+
+
+def test_four_opposed_groups(repository, shared_data, minilm):
+    out = run(repository, "persona_groups.py", PLURALISM_DATA=str(shared_data), SEEDS="2")
+    agreement = next(cells(line) for line in out.splitlines() if line.startswith("agreement"))
+    assert len(agreement) == 2
+    assert min(agreement) >= 0.95
+    behind = next(cells(line) for line in out.splitlines() if line.startswith("farthest"))
+    assert behind[0] <= 0.03
+
+
+STUDIES = ["ukp_convarg.py", "anthropic_personas.py", "persona_groups.py", "polis.py", "votes.py"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_without_the_data_a_line_says_what_is_missing(repository, tmp_path, name):
     out = run(repository, name, PLURALISM_DATA=str(tmp_path))
     assert len(out.splitlines()) == 1

@@ -8,6 +8,7 @@ import pytest
 import pluralism as pl
 from pluralism.calibration import accuracy, log_loss
 from pluralism.data import Comparisons
+from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import DataError, DataWarning, UsageError
 from pluralism.models import BradleyTerry, MixtureBradleyTerry
 
@@ -159,3 +160,30 @@ def test_the_library_s_own_mixture_beats_its_control_where_there_are_groups(part
     found = pl.compare(own, train, test, support=support, n_bootstrap=300)
     assert found["maxmin"].best == ("accuracy", "nll")
     assert found["maxmin"].control["nll"] == pytest.approx(found["bt"].evaluation.nll, abs=0.02)
+
+
+def test_unseen_users_are_scored_by_their_answers_and_the_finding_is_said():
+    data = simulate_mixture(n_users=80, n_groups=2, n_items=80, dim=4, pairs_per_user=30, scale=4.0, rng=5).comparisons
+    train = data.take((data.user < 60) & (np.arange(len(data)) % 3 > 0))
+    test = data.take((data.user >= 60) | (np.arange(len(data)) % 3 == 0))
+    models = {
+        "one": BradleyTerry(ridge=1.0, item_effects=False),
+        "again": BradleyTerry(ridge=1.0, item_effects=False),
+        "groups": MixtureBradleyTerry(n_groups=2, ridge=1.0, item_effects=False, rng=0),
+    }
+    found = compare(models, train, test, n_bootstrap=200)
+    curves = {name: found[name].few_shot for name in models}
+    assert curves["one"].shots == (0, 2, 5, 10, 20)
+    assert curves["one"].users == 20
+    assert curves["groups"].nll[-1] < curves["groups"].nll[0] - 0.1
+    np.testing.assert_allclose(curves["one"].nll, curves["one"].nll[0])
+    assert found["groups"].as_good_as_best == ("accuracy", "nll")
+    assert found["one"].as_good_as_best == ()
+    assert "groups predicts better than every other model" in found.found
+    assert "No better than one by more than chance: again." in found.found
+    assert "20 unseen users" in repr(found)
+    row = found.to_dict()["models"][2]
+    assert row["unseen_users"]["shots"] == [0, 2, 5, 10, 20]
+    assert "unseen_nll_20" in found.to_frame().column_names
+    few = compare(models, train, test.take(test.user < 60), n_bootstrap=10)
+    assert few["one"].few_shot is None
