@@ -139,5 +139,5 @@ for name, row in zip(("four groups", "slopes"), np.mean([r["new users"] for r in
 mixture, one = np.mean([r["four groups"] for r in results], axis=0), np.mean([r["one reward"] for r in results], axis=0)
 print(
     f"\nFound: one reward for everybody gets {one[-1]:.0%} of the smallest group right, the mixture {mixture[-1]:.0%}. "
-    f"Slopes along two directions do as well as four groups here, for the views are two and people hold any mix of them."
+    f"Slopes along two directions do as well as four groups here, for there are two views, held in any mix."
 )

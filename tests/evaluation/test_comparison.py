@@ -171,7 +171,7 @@ def test_unseen_users_are_scored_by_their_answers_and_the_finding_is_said():
         "again": BradleyTerry(ridge=1.0, item_effects=False),
         "groups": MixtureBradleyTerry(n_groups=2, ridge=1.0, item_effects=False, rng=0),
     }
-    found = compare(models, train, test, n_bootstrap=200)
+    found = pl.evaluation.compare(models, train, test, n_bootstrap=200)
     curves = {name: found[name].few_shot for name in models}
     assert curves["one"].shots == (0, 2, 5, 10, 20)
     assert curves["one"].users == 20
@@ -185,5 +185,5 @@ def test_unseen_users_are_scored_by_their_answers_and_the_finding_is_said():
     row = found.to_dict()["models"][2]
     assert row["unseen_users"]["shots"] == [0, 2, 5, 10, 20]
     assert "unseen_nll_20" in found.to_frame().column_names
-    few = compare(models, train, test.take(test.user < 60), n_bootstrap=10)
+    few = pl.evaluation.compare(models, train, test.take(test.user < 60), n_bootstrap=10)
     assert few["one"].few_shot is None
