@@ -13,6 +13,7 @@ from pluralism.cli.adapt import adapt
 from pluralism.cli.check import check
 from pluralism.cli.compare import compare
 from pluralism.cli.demo import demo
+from pluralism.cli.directions import directions
 from pluralism.cli.embed import embed
 from pluralism.cli.evaluate import evaluate
 from pluralism.cli.failures import INTERRUPTED, readable_warnings, report_failure, stopped
@@ -21,7 +22,7 @@ from pluralism.cli.report import report
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, report)
+COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, report)
 RESUMABLE = ("fit", "embed", "compare")
 
 

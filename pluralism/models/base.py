@@ -32,6 +32,7 @@ Callback = Callable[[str, int, float], None]
 
 # Only these may be named by a saved file: loading never imports what a file asks for.
 KINDS = {
+    "GeneralPreference": "pluralism.models.general_preference",
     "LowRankReward": "pluralism.models.low_rank",
     "IdealPoint": "pluralism.models.ideal_point",
     "BayesianMixture": "pluralism.models.bayesian_mixture",
@@ -44,6 +45,7 @@ KINDS = {
     "OrdinalBradleyTerry": "pluralism.models.ordinal",
     "DirectionalReward": "pluralism.models.directional",
     "RewardEnsemble": "pluralism.models.ensemble",
+    "VPL": "pluralism.models.vpl",
 }
 
 
@@ -55,19 +57,21 @@ class PreferenceModel(BaseEstimator, ABC):
     decision*; where a model knows ties it has `predict_tie_proba` as well.
 
     Class attributes: `requires_features`; `takes` names the containers that `fit` understands (comparisons, ratings,
-    rankings); `places` says what describes a person; `spec` is the form of the learned state, by which `save` and
-    `load` work.
+    rankings); `places` says what describes a person; `transitive` whether rewards order predictions; `spec` is the
+    form of the learned state, by which `save` and `load` work.
     """
 
     requires_features: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ("comparisons",)
     places: ClassVar[Places] = "groups"
+    transitive: ClassVar[bool] = True
     spec: ClassVar[StateSpec]
 
     @abstractmethod
     def fit(
         self,
         comparisons: Comparisons,
+        /,
         *,
         checkpoint: str | Path | None = None,
         callback: Callback | None = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from pluralism.data import Comparisons, Items
+from pluralism.data import Comparisons, Items, Ratings
 from pluralism.data.simulate import Simulation, simulate_mixture
 from pluralism.errors import PluralismError
 from pluralism.testing.outcome import Failure, Skip, require
@@ -18,7 +18,7 @@ from pluralism.testing.outcome import Failure, Skip, require
 if TYPE_CHECKING:
     from pluralism.models import PreferenceModel
 
-__all__ = ["Case", "close", "replaced"]
+__all__ = ["Case", "attribute_ratings", "close", "replaced"]
 
 
 class Case:
@@ -39,6 +39,13 @@ class Case:
         """An unfitted clone."""
         return clone(self.model)
 
+    def train(self, model: PreferenceModel, comparisons: Comparisons) -> PreferenceModel:
+        """Fit a model to comparisons; one that learns from ratings alone is given ratings of their items as well."""
+        if "comparisons" in model.takes:
+            return model.fit(comparisons)
+        fit: Callable[..., PreferenceModel] = model.fit
+        return fit(attribute_ratings(comparisons), comparisons=comparisons)
+
     def fit(self, comparisons: Comparisons) -> PreferenceModel:
         """A clone fitted to comparisons, its warnings kept quiet."""
         return self.fit_and_listen(comparisons)[0]
@@ -47,7 +54,7 @@ class Case:
         """A clone fitted to comparisons, and the categories of the warnings on the way."""
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
-            model = self.fresh().fit(comparisons)
+            model = self.train(self.fresh(), comparisons)
         return model, [warning.category for warning in heard]
 
     @cached_property
@@ -106,6 +113,20 @@ class Case:
         """Whether the model draws something for each person by name, so that other names are another seed."""
         return bool(getattr(self.model, "draws_by_label", False))
 
+    @property
+    def order_tolerance(self) -> float:
+        """Largest difference of probabilities that another order of the same rows may bring.
+
+        Models that learn by minibatches say so by an attribute `minibatched`; what they find depends a little on the
+        order in which rows are visited.
+        """
+        return max(self.tolerance, 0.05) if getattr(self.model, "minibatched", False) else self.tolerance
+
+    def needs_separate_rewards(self) -> None:
+        """Skip checks that no feature has a part in what is learnt of another one."""
+        if getattr(self.fitted, "map_", None) is not None:
+            raise Skip("all rewards go through one learnt map of the features")
+
     def refuses(self, action: Callable[[], object], what: str) -> None:
         """Require that an action raises a `PluralismError`, which says what is wrong and how to mend it."""
         try:
@@ -127,6 +148,23 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) 
     require(np.isfinite(found).all() and np.isfinite(expected).all(), f"{what}: values are not finite")
     worst = float(np.abs(found - expected).max(initial=0.0))
     require(worst <= tolerance, f"{what}: off by {worst:.3g}, more than {tolerance:.3g}")
+
+
+def attribute_ratings(comparisons: Comparisons) -> Ratings:
+    """Ratings without noise of the items that are compared, on as many attributes as there are features.
+
+    The attributes are a fixed rotation of the features, so that any linear taste is a direction over them.
+    """
+    items = comparisons.items
+    dim = 1 if items.features is None else items.features.shape[1]
+    mixing = np.linalg.qr(np.random.default_rng(dim).normal(size=(dim, dim)))[0]
+    value = np.zeros((len(items), dim))
+    if items.features is not None:
+        value = np.asarray(items.features, dtype=np.float64) @ mixing
+    rated = np.unique(np.concatenate([comparisons.left, comparisons.right]))
+    item, attribute = np.repeat(rated, dim), np.tile(np.arange(dim), len(rated))
+    names = [f"attribute {k}" for k in range(dim)]
+    return Ratings(items, ["rater"], np.zeros(len(item), int), item, value[item, attribute], attribute, names)
 
 
 def replaced(comparisons: Comparisons, **columns: Any) -> Comparisons:

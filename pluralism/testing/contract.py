@@ -76,14 +76,14 @@ def repr_names_the_model(case: Case) -> None:
 def fit_returns_self(case: Case) -> None:
     """`fit` returns the model it was called on."""
     model = case.fresh()
-    require(model.fit(case.data) is model, "fit returns something else")
+    require(case.train(model, case.data) is model, "fit returns something else")
 
 
 def fit_keeps_parameters(case: Case) -> None:
     """Fitting changes no constructor parameter."""
     model = case.fresh()
     before = model.get_params(deep=False)
-    model.fit(case.data)
+    case.train(model, case.data)
     for name, value in model.get_params(deep=False).items():
         require(value is before[name], f"fit changes the parameter {name}")
 
@@ -93,7 +93,7 @@ def fit_forgets_earlier_fits(case: Case) -> None:
     data = case.data
     other = data.take(data.user < 12).compact().swapped()
     twice, once = case.fit(other), case.fitted
-    twice.fit(data)
+    case.train(twice, data)
     require(set(vars(twice)) == set(vars(once)), f"left over or missing: {set(vars(twice)) ^ set(vars(once))}")
     close(twice.predict_proba(data), once.predict_proba(data), 0.0, "predictions after a second fit")
 
