@@ -254,6 +254,10 @@ class Items:
         joined = pc.binary_join_element_wise(self.prompts, self.texts, pa.scalar("\n\n", pa.large_string()))
         return pc.coalesce(joined, self.texts).to_pylist()
 
+    def without_features(self) -> Items:
+        """The same items as ids and texts alone."""
+        return self._replace(features=None, feature_space=None)
+
     def with_features(self, features: np.ndarray, space: str = "user", *, where: str = "features") -> Items:
         """Attach a feature matrix, one row for each item.
 

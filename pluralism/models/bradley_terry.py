@@ -38,6 +38,8 @@ class BradleyTerry(LinearPreferenceModel):
         Numeric covariates of either side carried as explicit terms, for example ``("length",)``.
     position_bias : bool
         A term for standing on the left.
+    use_features : bool
+        Whether rewards may depend on the features of items; False for the baselines of items, or covariates, alone.
     ties : {"half", "davidson"}
         A tie as half a win for each side, or with a probability of its own.
     blocks : {"auto", "prompt", "item", "user", "vote", "pair", "row"}
@@ -70,6 +72,7 @@ class BradleyTerry(LinearPreferenceModel):
         item_effects: float | bool | Literal["auto"] = "auto",
         covariates: Sequence[str] = (),
         position_bias: bool = False,
+        use_features: bool = True,
         ties: Literal["half", "davidson"] = "half",
         blocks: FoldBy | Literal["auto"] = "auto",
         tol: float = 1e-9,
@@ -81,6 +84,7 @@ class BradleyTerry(LinearPreferenceModel):
         self.item_effects = item_effects
         self.covariates = covariates
         self.position_bias = position_bias
+        self.use_features = use_features
         self.ties = ties
         self.blocks = blocks
         self.tol = tol
@@ -107,7 +111,9 @@ class BradleyTerry(LinearPreferenceModel):
         """
         self._forget()
         check_settings(self)
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
+        prepared = prepare(
+            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
+        )
         if self.ridge == 0:
             refuse_separable(prepared)
         seed = as_seed(self.rng)

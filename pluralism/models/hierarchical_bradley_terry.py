@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HierarchicalBradleyTerry"]
 
-CONTROL = ("ridge", "item_effects", "covariates", "position_bias", "blocks", "tol", "max_iter")
+CONTROL = ("ridge", "item_effects", "covariates", "position_bias", "use_features", "blocks", "tol", "max_iter")
 HELD_OUT = 5
 MANY_ROWS = 20_000
 UNIT_SAMPLE = 2048
@@ -90,7 +90,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
     ties : {"half", "davidson"}
         A tie as half a win for each side, or as an answer of its own, which each person gives more or less readily:
         rewards are then learnt from decisions, and the propensities to tie after them.
-    ridge, item_effects, covariates, position_bias, blocks, tol, max_iter, rng
+    ridge, item_effects, covariates, position_bias, use_features, blocks, tol, max_iter, rng
         As in `BradleyTerry`, for the rewards of the groups.
 
     Notes
@@ -147,6 +147,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
         item_effects: float | bool | Literal["auto"] = "auto",
         covariates: Sequence[str] = (),
         position_bias: bool = False,
+        use_features: bool = True,
         ties: Literal["half", "davidson"] = "half",
         blocks: FoldBy | Literal["auto"] = "auto",
         tol: float = 1e-8,
@@ -163,6 +164,7 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
         self.item_effects = item_effects
         self.covariates = covariates
         self.position_bias = position_bias
+        self.use_features = use_features
         self.ties = ties
         self.blocks = blocks
         self.tol = tol
@@ -180,7 +182,9 @@ class HierarchicalBradleyTerry(LinearPreferenceModel):
         self._forget()
         check_settings(self)
         self._check_own_settings()
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
+        prepared = prepare(
+            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
+        )
         if self.ridge == 0:
             refuse_separable(prepared)
         seed = as_seed(self.rng)

@@ -37,6 +37,18 @@ __all__ = ["MixtureBradleyTerry"]
 
 N_FOLDS = 5
 PATIENCE = 2
+CONTROL = (
+    "ridge",
+    "item_effects",
+    "covariates",
+    "position_bias",
+    "use_features",
+    "ties",
+    "blocks",
+    "tol",
+    "max_iter",
+)
+"""Settings that the pooled control shares."""
 
 
 class MixtureBradleyTerry(LinearPreferenceModel):
@@ -63,7 +75,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         Starts carried to convergence.
     concentration : float
         Of the Dirichlet prior on the group weights, at least 1.
-    ridge, item_effects, covariates, position_bias, ties, blocks, tol, max_iter, uncertainty, rng
+    ridge, item_effects, covariates, position_bias, use_features, ties, blocks, tol, max_iter, uncertainty, rng
         As in `BradleyTerry`. The ridge is chosen anew for each number of groups.
 
     Attributes
@@ -101,6 +113,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         item_effects: float | bool | Literal["auto"] = "auto",
         covariates: Sequence[str] = (),
         position_bias: bool = False,
+        use_features: bool = True,
         ties: Literal["half", "davidson"] = "half",
         blocks: FoldBy | Literal["auto"] = "auto",
         tol: float = 1e-9,
@@ -120,6 +133,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         self.item_effects = item_effects
         self.covariates = covariates
         self.position_bias = position_bias
+        self.use_features = use_features
         self.ties = ties
         self.blocks = blocks
         self.tol = tol
@@ -138,7 +152,9 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         self._forget()
         check_settings(self)
         self._check_own_settings()
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
+        prepared = prepare(
+            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
+        )
         if self.ridge == 0:
             refuse_separable(prepared)
         seed = as_seed(self.rng)
@@ -238,8 +254,9 @@ class MixtureBradleyTerry(LinearPreferenceModel):
 
     def _learn_control(self, prepared: Prepared, pooled: Plan, memory: Memory, seed: int) -> None:
         """Fit the K=1 control with the same terms."""
-        names = ("ridge", "item_effects", "covariates", "position_bias", "ties", "blocks", "tol", "max_iter")
-        control = BradleyTerry(**{name: getattr(self, name) for name in names}, uncertainty=self.uncertainty, rng=seed)
+        control = BradleyTerry(
+            **{name: getattr(self, name) for name in CONTROL}, uncertainty=self.uncertainty, rng=seed
+        )
         plan = Plan(pooled.terms.but(temperature_sd=None), pooled.ridge_choice, pooled.blocks)
         learn(control, prepared, plan, run_fit(control, prepared, plan.terms, 1, memory, seed))
         self.control_ = control
@@ -281,9 +298,8 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         if self.n_groups not in ("auto", self.n_groups_):
             raise ValueError(f"the parameter n_groups is {self.n_groups!r}, the model has {self.n_groups_} groups")
         self.n_repairs_ = document["n_repairs_"]
-        names = ("ridge", "item_effects", "covariates", "position_bias", "ties", "blocks", "tol", "max_iter")
         self.control_ = BradleyTerry(
-            **{name: getattr(self, name) for name in names}, uncertainty=self.uncertainty, rng=document["control_rng"]
+            **{name: getattr(self, name) for name in CONTROL}, uncertainty=self.uncertainty, rng=document["control_rng"]
         )
         self.control_._set_state(
             document["control"], {k[len("control/") :]: v for k, v in arrays.items() if k.startswith("control/")}

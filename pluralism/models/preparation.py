@@ -79,14 +79,18 @@ class Prepared:
         return h.hexdigest()
 
 
-def prepare(comparisons: Comparisons, covariates: Sequence[str], *, position_bias: bool) -> Prepared:
-    """Sort by user, scale covariates, wrap features.
+def prepare(
+    comparisons: Comparisons, covariates: Sequence[str], *, position_bias: bool, use_features: bool = True
+) -> Prepared:
+    """Sort by user, scale covariates, wrap features (or leave them out).
 
     Raises
     ------
     DataError
         If there is no row of positive weight.
     """
+    if not use_features:
+        comparisons = comparisons.with_items(comparisons.items.without_features())
     if len(comparisons) == 0:
         raise DataError(
             "There are no comparisons to fit: the data have no rows.", fix="Check the file with `pluralism check`."

@@ -241,3 +241,13 @@ def test_only_ties_and_no_ties_are_fitted(ties, outcome):
     if ties == "davidson":
         tie = model.predict_tie_proba(data)
         assert np.all(tie > 0.9) if outcome == 0.5 else np.all(tie < 0.1)
+
+
+def test_features_can_be_left_out():
+    data = simulate_mixture(n_users=30, n_groups=1, n_items=30, dim=4, rng=3).comparisons
+    bare = data.with_items(data.items.without_features())
+    model = BradleyTerry(use_features=False, ridge=1.0).fit(data)
+    assert model.coef_ is None
+    expected = BradleyTerry(ridge=1.0).fit(bare)
+    np.testing.assert_array_equal(model.predict_proba(data), expected.predict_proba(bare))
+    np.testing.assert_array_equal(model.adapt(data).n, expected.adapt(bare).n)
