@@ -57,11 +57,13 @@ class PreferenceModel(BaseEstimator, ABC):
     decision*; where a model knows ties it has `predict_tie_proba` as well.
 
     Class attributes: `requires_features`; `takes` names the containers that `fit` understands (comparisons, ratings,
-    rankings); `places` says what describes a person; `transitive` whether rewards order predictions; `spec` is the
-    form of the learned state, by which `save` and `load` work.
+    rankings); `places` says what describes a person; `transitive` whether rewards order predictions;
+    `separates_parts` whether answers that have neither people, items nor features in common leave each other alone
+    (not where one network reads them all); `spec` is the form of the learned state, by which `save` and `load` work.
     """
 
     requires_features: ClassVar[bool] = False
+    separates_parts: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ("comparisons",)
     places: ClassVar[Places] = "groups"
     transitive: ClassVar[bool] = True
