@@ -1,8 +1,10 @@
 """Prototypes and users' weights on them, fitted together: a profile over convex user fits, or a mixture of pure users.
 
 The outer problem, in the parameters of the item table, is minimised by a quasi-Newton method; the users' weights are
-solved anew at each evaluation, so that by the envelope theorem the gradient needs no derivative of theirs. The
-Dirichlet prior is found by empirical Bayes in turns with it.
+solved anew at each evaluation, so that by the envelope theorem the gradient needs no derivative of theirs. Meanwhile
+users' weights have a symmetric prior, whose strength is a setting like the ridge: a joint mode cannot choose it, for it
+gains by moving the prototypes outwards and all users to the middle. The Dirichlet prior of the result is found by
+empirical Bayes afterwards.
 """
 
 from __future__ import annotations
@@ -26,9 +28,6 @@ __all__ = ["PrototypeFit", "fit_prototypes", "head_starts"]
 Vector = Float[np.ndarray, " parameters"]
 Progress = Callable[[int, float, Callable[[], dict[str, np.ndarray]]], None]
 PILOT_ITERATIONS = 20
-ROUNDS = 5
-SETTLED = 0.1
-LOOSE = 1e-6
 CONCENTRATION = 2.0
 EVIDENCE_ROWS = 40_000
 STRETCH = 2.0
@@ -87,6 +86,7 @@ def fit_prototypes(
     *,
     partition: bool,
     rng: np.random.Generator,
+    concentration: float = 0.3,
     n_init: int = 4,
     tol: float = 1e-9,
     max_iter: int = 500,
@@ -100,6 +100,9 @@ def fit_prototypes(
     ----------
     partition : bool
         Every user is at one prototype (marginal likelihood over which), instead of at a mixture of them.
+    concentration : float
+        Parameter of the symmetric prior that users' weights have meanwhile: the larger, the closer to one reward for
+        all.
     n_init : int
         Starts that run a few iterations; the best two run on to three digits, and the best of those to convergence.
     tol : float
@@ -127,11 +130,9 @@ def fit_prototypes(
         n_iter += found.n_iter
         return found
 
-    alpha, starts = np.ones(n_groups), []
+    alpha, starts = np.full(n_groups, float(concentration)), []
     if start is not None:
-        x, alpha = start
-        if partition:
-            x = np.concatenate([x, np.log(alpha)])
+        x = np.concatenate([start[0], np.log(start[1])]) if partition else start[0]
     else:
         heads = head_starts(
             problem, item_table.features, n_groups, item_table.ridge, n_starts=n_init if n_groups > 1 else 1, rng=rng
@@ -143,19 +144,12 @@ def fit_prototypes(
             runners = sorted((run(c, alpha, tol, PILOT_ITERATIONS) for c in candidates), key=lambda m: m.value)
             runners = sorted((run(m.x, alpha, max(tol, 1e-5), max_iter) for m in runners[:2]), key=lambda m: m.value)
             x, starts = runners[0].x, [m.value for m in runners]
-    if not partition and n_groups > 1:
-        sample = _some_users(problem)
-        for _ in range(ROUNDS):
-            x = run(x, alpha, max(tol, LOOSE), max_iter).x
-            found = dirichlet_prior(sample, item_table.table(x), alpha)
-            settled = float(np.abs(np.log(found / alpha)).max()) < SETTLED
-            alpha = found
-            if settled:
-                break
     final = run(x, alpha, tol, max_iter, on_iteration)
     x = final.x
     if partition:
         x, alpha = x[: item_table.size], softmax(x[item_table.size :])
+    elif n_groups > 1:
+        alpha = dirichlet_prior(_some_users(problem), item_table.table(x), alpha if start is None else start[1])
     order = np.argsort(-np.round(alpha / alpha.sum(), 12), kind="stable")
     return PrototypeFit(
         x=item_table.permuted(x, order),

@@ -135,6 +135,18 @@ def test_starts_have_the_rewards_of_their_heads(small_features):
         np.testing.assert_allclose(difference[:, 0], difference[:, 1], atol=1e-9)
 
 
+def test_prototypes_in_feature_space_are_mapped_as_items_are(small_features):
+    _, features = small_features
+    rng = np.random.default_rng([3, 4])
+    a, p = rng.normal(size=(3, 4)), rng.normal(size=(2, 4))
+    among, latent = IdealTable(features, 2, 3, 1.0, in_features=True), IdealTable(features, 2, 3, 1.0)
+    found = among.table(np.concatenate([a.ravel(), p.ravel()]))
+    np.testing.assert_allclose(found, latent.table(np.concatenate([a.ravel(), (p @ a.T).ravel()])), atol=1e-12)
+    # what a prototype likes best is itself
+    place = features.rows(np.arange(20)) @ a.T
+    np.testing.assert_array_equal(found.argmax(axis=0), [np.sum((place - q) ** 2, axis=1).argmin() for q in p @ a.T])
+
+
 @pytest.fixture
 def small_features():
     from pluralism.solvers import FeatureMatrix
