@@ -48,6 +48,7 @@ def compare(
     level: float = 0.95,
     min_user_rows: int = 5,
     shots: Sequence[int] = (0, 2, 5, 10, 20),
+    refit: bool = True,
     callback: Callback | None = None,
     rng: RNG = 0,
 ) -> Comparison:
@@ -66,6 +67,8 @@ def compare(
     shots : sequence of int
         Where test and support have users that are not in the training data, all models are also scored on these
         after so many answers, by `few_shot_curve`; numbers that nobody has answers enough for are left out.
+    refit : bool
+        Whether clones of the models are fitted to `train`; False for models that were fitted to it already.
     callback : callable, optional
         Called while fitting, as (model name, piece, iteration, objective).
 
@@ -98,8 +101,8 @@ def compare(
     fitted, seconds = {}, {}
     for name, model in models.items():
         start = time.perf_counter()
-        fitted[name] = _fit(name, clone(model), train, callback)
-        seconds[name] = time.perf_counter() - start
+        fitted[name] = _fit(name, clone(model), train, callback) if refit else model
+        seconds[name] = time.perf_counter() - start if refit else float("nan")
     placements = {name: place_users(model, test, support) for name, model in fitted.items()}
     grouping = _common_groups(fitted, test, placements, groups)
     p = {name: predictions(model, test, placements[name].membership) for name, model in fitted.items()}

@@ -254,12 +254,14 @@ class MixtureBradleyTerry(LinearPreferenceModel):
 
     def _learn_control(self, prepared: Prepared, pooled: Plan, memory: Memory, seed: int) -> None:
         """Fit the K=1 control with the same terms."""
-        control = BradleyTerry(
-            **{name: getattr(self, name) for name in CONTROL}, uncertainty=self.uncertainty, rng=seed
-        )
+        control = self._control(seed)
         plan = Plan(pooled.terms.but(temperature_sd=None), pooled.ridge_choice, pooled.blocks)
         learn(control, prepared, plan, run_fit(control, prepared, plan.terms, 1, memory, seed))
         self.control_ = control
+
+    def _control(self, rng: RNG) -> BradleyTerry:
+        settings = {name: getattr(self, name) for name in CONTROL}
+        return BradleyTerry(**settings, uncertainty=self.uncertainty, rng=rng)
 
     def _check_own_settings(self) -> None:
         def refuse(name: str, allowed: str) -> None:
@@ -298,9 +300,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         if self.n_groups not in ("auto", self.n_groups_):
             raise ValueError(f"the parameter n_groups is {self.n_groups!r}, the model has {self.n_groups_} groups")
         self.n_repairs_ = document["n_repairs_"]
-        self.control_ = BradleyTerry(
-            **{name: getattr(self, name) for name in CONTROL}, uncertainty=self.uncertainty, rng=document["control_rng"]
-        )
+        self.control_ = self._control(document["control_rng"])
         self.control_._set_state(
             document["control"], {k[len("control/") :]: v for k, v in arrays.items() if k.startswith("control/")}
         )

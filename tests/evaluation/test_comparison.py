@@ -187,3 +187,14 @@ def test_unseen_users_are_scored_by_their_answers_and_the_finding_is_said():
     assert "unseen_nll_20" in found.to_frame().column_names
     few = pl.evaluation.compare(models, train, test.take(test.user < 60), n_bootstrap=10)
     assert few["one"].few_shot is None
+
+
+def test_fitted_models_are_compared_as_they_are(models, parts):
+    train, test, support = parts
+    again = {name: model.fit(train) for name, model in models.items()}
+    found = pl.compare(again, train, test, support=support, n_bootstrap=20, refit=False)
+    assert all(found.models[name] is again[name] for name in again)
+    expected = pl.compare(models, train, test, support=support, n_bootstrap=20)
+    assert [row.evaluation.nll for row in found.rows] == [row.evaluation.nll for row in expected.rows]
+    assert np.isnan(found.rows[0].fit_seconds)
+    assert found.to_dict()["models"][0]["fit_seconds"] is None
