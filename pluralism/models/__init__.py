@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "VPL",
     "BayesianMixture",
     "BradleyTerry",
     "CollaborativeReward",
@@ -16,10 +17,12 @@ __all__ = [
     "LowRankReward",
     "Membership",
     "MixtureBradleyTerry",
+    "MultiSource",
     "OrdinalBradleyTerry",
     "PerUserRidge",
     "PlackettLuce",
     "PreferenceModel",
+    "PromptIdealPoint",
     "RewardEnsemble",
     "load",
     "model_from_recipe",
@@ -37,11 +40,14 @@ _WHERE = {
     "LowRankReward": "low_rank",
     "Membership": "membership",
     "MixtureBradleyTerry": "mixture_bradley_terry",
+    "MultiSource": "multi_source",
     "OrdinalBradleyTerry": "ordinal",
     "PerUserRidge": "per_user",
     "PlackettLuce": "plackett_luce",
     "PreferenceModel": "base",
+    "PromptIdealPoint": "prompt_ideal_point",
     "RewardEnsemble": "ensemble",
+    "VPL": "vpl",
     "load": "base",
     "model_from_recipe": "recipes",
     "recipes": "recipes",
@@ -61,10 +67,13 @@ if TYPE_CHECKING:
     from pluralism.models.low_rank import LowRankReward
     from pluralism.models.membership import Membership
     from pluralism.models.mixture_bradley_terry import MixtureBradleyTerry
+    from pluralism.models.multi_source import MultiSource
     from pluralism.models.ordinal import OrdinalBradleyTerry
     from pluralism.models.per_user import PerUserRidge
     from pluralism.models.plackett_luce import PlackettLuce
+    from pluralism.models.prompt_ideal_point import PromptIdealPoint
     from pluralism.models.recipes import model_from_recipe
+    from pluralism.models.vpl import VPL
 
 
 def __getattr__(name: str) -> Any:

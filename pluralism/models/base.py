@@ -32,6 +32,7 @@ Callback = Callable[[str, int, float], None]
 
 # Only these may be named by a saved file: loading never imports what a file asks for.
 KINDS = {
+    "PromptIdealPoint": "pluralism.models.prompt_ideal_point",
     "GeneralPreference": "pluralism.models.general_preference",
     "LowRankReward": "pluralism.models.low_rank",
     "IdealPoint": "pluralism.models.ideal_point",
@@ -44,6 +45,7 @@ KINDS = {
     "PlackettLuce": "pluralism.models.plackett_luce",
     "OrdinalBradleyTerry": "pluralism.models.ordinal",
     "DirectionalReward": "pluralism.models.directional",
+    "MultiSource": "pluralism.models.multi_source",
     "RewardEnsemble": "pluralism.models.ensemble",
     "VPL": "pluralism.models.vpl",
 }
