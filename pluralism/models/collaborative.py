@@ -81,7 +81,7 @@ class CollaborativeReward(LinearPreferenceModel):
     References
     ----------
     .. [1] B. Han et al., "Co-teaching: robust training of deep neural networks with extremely noisy labels", 2018.
-    .. [2] J. Zhang et al., "Two minds are better than one: collaborative reward modeling for LLM alignment",
+    .. [2] J. Zhang et al., "Two minds better than one: collaborative reward modeling for LLM alignment",
        arXiv:2505.10597.
 
     Examples
@@ -257,7 +257,7 @@ class CollaborativeReward(LinearPreferenceModel):
         who = f"the group(s) {', '.join(groups)}" if groups else f"{len(people)} people"
         warnings.warn(
             f"Far more of what {who} said is taken for noise than of what others said: a minority may be filtered out. "
-            'See rejection_. Fit MixtureBradleyTerry to look for groups, or pass within="user" to take the same share of all.',
+            'See rejection_. Fit MixtureBradleyTerry to look for groups, or pass within="user" for equal shares.',
             DataWarning,
             stacklevel=3,
         )

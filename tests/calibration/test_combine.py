@@ -197,3 +197,10 @@ def test_what_cannot_be_combined() -> None:
         combine([[np.nan, 1.0]])
     with pytest.raises(UsageError, match="objectives"):
         combine(r, reference=np.ones((4, 3)))
+
+
+def test_the_page_shows_the_table(repository) -> None:
+    lines = (repository / "docs" / "calibration.md").read_text(encoding="utf-8").splitlines()
+    for name in PROPERTIES:
+        cells = ["yes" if row[name] else "–" for row in INVARIANCES.values()]
+        assert f"| {name} | {' | '.join(cells)} |" in lines

@@ -100,3 +100,29 @@ def test_what_cannot_be_compared() -> None:
     ties = paired_bootstrap([0.5, 0.6], [0.5, 0.7], [0.5, 0.5], n_draws=5)
     assert np.isnan(ties["accuracy"].low)
     assert json.loads(ties.to_json())["metrics"]["accuracy"]["low"] is None
+
+
+@pytest.mark.slow
+def test_a_lead_in_ece_looks_smaller_than_it_is_and_is_seldom_invented() -> None:
+    """The coverage that docs/calibration.md states, with 1,500 rows and 95 % intervals."""
+
+    def coverage(sharp: float) -> tuple[int, int, int]:
+        rng = np.random.default_rng(99)
+        z = rng.normal(0, 1.2, 2_000_000)
+        truth = ece(expit(sharp * z), expit(z)) - ece(expit(z), expit(z))
+        covered = above = zero = 0
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            z = rng.normal(0, 1.2, 1500)
+            y = rng.random(1500) < expit(z)
+            found = paired_bootstrap(expit(sharp * z), expit(z + rng.normal(0, 0.05, 1500)), y, n_draws=500)["ece"]
+            covered += found.low <= truth <= found.high
+            above += found.high < truth
+            zero += found.low <= 0 <= found.high
+        return covered, above, zero
+
+    covered, below, zero = coverage(2.0)
+    assert 60 <= covered <= 90
+    assert zero == 0
+    assert below >= 95 - covered
+    assert coverage(1.0)[2] >= 85

@@ -85,7 +85,29 @@ def test_four_opposed_groups(repository, shared_data, minilm):
     assert behind[0] <= 0.03
 
 
-STUDIES = ["ukp_convarg.py", "anthropic_personas.py", "persona_groups.py", "polis.py", "votes.py"]
+def test_ensembles_and_noise(repository, shared_data, minilm):
+    out = run(repository, "ensembles_and_noise.py", PLURALISM_DATA=str(shared_data))
+    rows = {line[:24].strip(): cells(line[24:]) for line in out.splitlines() if cells(line[24:])}
+    draws, encoders = rows["8 draws of people"], rows["2 encoders"]
+    assert draws[3] > 0.7 > 0.4 > encoders[3]
+    noise = {
+        name: rows[name] for name in ("all judgements", "peers, two encoders", "own losses", "likelihood of flips")
+    }
+    assert noise["likelihood of flips"][1] == min(row[1] for row in noise.values())
+    lost = [cells(line)[0] for line in out.splitlines() if line.startswith("one tenth")]
+    kept = [cells(line)[0] for line in out.splitlines() if line.startswith("nine tenths")]
+    assert len(lost) == 3
+    assert all(few > 2 * many for few, many in zip(lost, kept, strict=True))
+
+
+STUDIES = [
+    "ukp_convarg.py",
+    "anthropic_personas.py",
+    "persona_groups.py",
+    "polis.py",
+    "votes.py",
+    "ensembles_and_noise.py",
+]
 
 
 @pytest.mark.parametrize("name", STUDIES)
