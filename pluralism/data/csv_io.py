@@ -77,16 +77,17 @@ def read_csv(path: Path, delimiter: str = ",") -> Source:
     return Source.of_table(body, name=str(path), lines=_Lines(raw, delimiter))
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
+def write_csv(table: pa.Table, path: Path, delimiter: str = ",") -> None:
     """Write a table so that `read_csv` gives its cells back: every text in quotes, null unquoted and empty."""
     import pyarrow.csv
 
+    options = pyarrow.csv.WriteOptions(delimiter=delimiter)
     if path.suffix.lower() == ".gz":
         buffer = io.BytesIO()
-        pyarrow.csv.write_csv(table, buffer)
+        pyarrow.csv.write_csv(table, buffer, options)
         path.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
     else:
-        pyarrow.csv.write_csv(table, path)
+        pyarrow.csv.write_csv(table, path, options)
 
 
 def _refuse_ragged(first: Any, count: int, n_columns: int, raw: bytes, delimiter: str, path: Path) -> None:

@@ -114,6 +114,7 @@ _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": _write_parquet,
     ".pq": _write_parquet,
     ".csv": write_csv,
+    ".tsv": lambda table, path: write_csv(table, path, "\t"),
     ".jsonl": write_jsonl,
     ".ndjson": write_jsonl,
     ".arrow": _write_arrow,

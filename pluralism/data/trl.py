@@ -234,9 +234,10 @@ def _without_ties(comparisons: Comparisons, ties: str) -> Comparisons:
         )
     graded = int(((comparisons.outcome > 0) & (comparisons.outcome < 1) & ~tied).sum())
     if n_ties or graded:
+        lost = [f"{n_ties:,} ties are left out"] * bool(n_ties)
+        lost += [f"{graded:,} graded outcomes (such as 0.7) are rounded to 0 or 1"] * bool(graded)
         warnings.warn(
-            f"Preference data of TRL know only chosen and rejected: {n_ties:,} ties are left out, and "
-            f"{graded:,} graded outcomes are rounded to 0 or 1.",
+            f"Preference data of TRL know only chosen and rejected: {', and '.join(lost)}.",
             DataWarning,
             stacklevel=3,
         )

@@ -186,7 +186,7 @@ def _few_shot(
     unseen = label_codes(answers.users, train.users.take(pa.array(np.unique(train.user)))) < 0
     rows = np.bincount(answers.user, minlength=answers.n_users)[unseen]
     possible = [s for s in shots if np.sum(rows >= s + HELD_OUT) >= LEAST_USERS]
-    if not possible:
+    if not any(possible):
         return {}
     return {
         name: few_shot_curve(

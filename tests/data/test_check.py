@@ -37,6 +37,7 @@ EVERY_CHECK = [
     "over-long texts",
     "users with one judgement",
     "one user with most of the data",
+    "users in several groups",
     "identical users",
     "raters against the others",
     "raters at random",
@@ -74,7 +75,7 @@ def test_clean_data_raise_nothing_and_every_check_is_stated(seed: int) -> None:
     report = data.check()
     assert [check.name for check in report] == EVERY_CHECK
     assert _failed(report) == set() and report.ok and not report.warnings
-    assert [check.name for check in report if not check.applies] == ["over-long texts"]
+    assert [check.name for check in report if not check.applies] == ["over-long texts", "users in several groups"]
 
 
 def test_exact_duplicates_are_counted_without_their_originals() -> None:
@@ -401,3 +402,14 @@ def test_counts_do_not_depend_on_order_or_side(change: Callable[[Comparisons], C
                 second[check.name].passed,
                 second[check.name].share,
             )
+
+
+def test_users_in_several_groups_are_named():
+    data = _clean()
+    assert data.check()["users in several groups"].passed is not False
+    groups = np.zeros(len(data), np.int32)
+    groups[data.user == 3] = np.arange(int((data.user == 3).sum())) % 2
+    check = _with(data, group=groups, groups=["a", "b"]).check()["users in several groups"]
+    assert check.passed is False
+    assert check.count == 1
+    assert check.samples[0]["groups"] == 2

@@ -288,3 +288,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_header_only_means_no_rows(tmp_path):
     assert len(Comparisons.read(csv(tmp_path, b"user,left,right,outcome\n"))) == 0
     assert read_source(csv(tmp_path, b"a\tb\n1\t2\n", "t.tsv")).n_rows == 1
+
+
+def test_tabs_survive_a_round_trip(tmp_path):
+    data = Comparisons.from_arrays(["a\tb", 'c "d"'], ["e\nf", "g"], user=["x", "y"], outcome=[1.0, 0.5])
+    data.write(tmp_path / "data.tsv")
+    back = Comparisons.read(tmp_path / "data.tsv")
+    assert back.items.texts.to_pylist() == data.items.texts.to_pylist()
+    np.testing.assert_array_equal(back.outcome, data.outcome)

@@ -15,7 +15,7 @@ from pluralism.data.checks.connections import (
 from pluralism.data.checks.raters import contrary_raters, contrary_sources, random_raters
 from pluralism.data.checks.rows import contradictory_duplicates, exact_duplicates, time_order, zero_weights
 from pluralism.data.checks.texts import long_texts
-from pluralism.data.checks.users import dominant_user, identical_users, single_judgements
+from pluralism.data.checks.users import changing_groups, dominant_user, identical_users, single_judgements
 from pluralism.data.checks.view import View, not_tested
 from pluralism.data.report import Check
 
@@ -29,6 +29,7 @@ _CHECKS: Mapping[str, Callable[[View], Check]] = {
     "over-long texts": lambda view: long_texts(view.data.items),
     "users with one judgement": single_judgements,
     "one user with most of the data": dominant_user,
+    "users in several groups": changing_groups,
     "identical users": identical_users,
     "raters against the others": contrary_raters,
     "raters at random": random_raters,

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from pluralism.data.checks.rows import repeated_rows, time_order, zero_weights
 from pluralism.data.checks.texts import long_texts
-from pluralism.data.checks.users import dominant_user, single_judgements
+from pluralism.data.checks.users import changing_groups, dominant_user, single_judgements
 from pluralism.data.checks.view import SHOWN, item_label, not_tested
 from pluralism.data.graph import components
 from pluralism.data.ratings import Ratings
@@ -190,6 +190,7 @@ _CHECKS: Mapping[str, Callable[[RatingView], Check]] = {
     "over-long texts": lambda view: long_texts(view.data.items),
     "users with one judgement": single_judgements,
     "one user with most of the data": dominant_user,
+    "users in several groups": changing_groups,
     "values": _single_value,
     "users with one value": _constant_users,
     "items never rated": _unused_items,

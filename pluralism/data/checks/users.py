@@ -9,7 +9,7 @@ from pluralism.data.checks.view import SHOWN, RowView, View, not_tested
 from pluralism.data.report import Check, tell
 from pluralism.data.units import dense_codes
 
-__all__ = ["dominant_user", "identical_users", "single_judgements"]
+__all__ = ["changing_groups", "dominant_user", "identical_users", "single_judgements"]
 
 FEWEST_ANSWERS = 5
 """Answer sheets shorter than this are never called copies."""
@@ -63,6 +63,32 @@ def dominant_user(view: RowView) -> Check:
         samples=({"user": view.user_label(busiest), "rows": most},) if share > 0.5 else (),
         fix="Weigh this user's rows down (column 'weight'), or leave some of them out.",
         measures={"largest_share": share},
+    )
+
+
+def changing_groups(view: RowView) -> Check:
+    """Users whose rows name several groups."""
+    name = "users in several groups"
+    if not view.known_users or view.data.group is None:
+        missing = "user" if not view.known_users else "group"
+        return not_tested(name, f"there is no column {missing!r}")
+    named = view.data.group >= 0
+    pairs = np.unique(np.stack([view.data.user[named], view.data.group[named]], axis=1), axis=0)
+    groups = np.bincount(pairs[:, 0], minlength=view.data.n_users)
+    changing, known = np.flatnonzero(groups > 1), int((groups > 0).sum())
+    n = len(changing)
+    return Check(
+        name,
+        "warning",
+        n == 0,
+        f"{n:,} of {tell(known, 'user', 'have')} rows of several groups: scores by group count each row for its own."
+        if n
+        else f"Each of {tell(known, 'user')} belongs to one group.",
+        count=n,
+        share=n / known if known else 0.0,
+        samples=tuple({"user": view.user_label(int(code)), "groups": int(groups[code])} for code in changing[:SHOWN]),
+        fix="Correct the column 'group', or give a person who changed group a user name for each.",
+        measures={"users": known},
     )
 
 
