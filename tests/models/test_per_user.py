@@ -136,6 +136,18 @@ def test_people_have_effects_on_items_without_features():
     assert np.isfinite(model.user_reward(unknown)).all()
 
 
+@pytest.mark.slow
+def test_thousands_of_people_are_fitted_together():
+    data = simulate_mixture(n_users=4000, n_groups=4, n_items=5000, dim=384, pairs_per_user=15, scale=3.0, rng=0)
+    data = data.comparisons
+    model = PerUserRidge(ridge=10.0, item_effects=False, user_ridge=10.0, uncertainty=False).fit(data)
+    heads = model.adapt(data).position
+    np.testing.assert_allclose(heads, model.position_, atol=1e-9)
+    for u in (0, 1234, 3999):
+        mine = data.take(data.user == u).compact()
+        np.testing.assert_allclose(model.adapt(mine).position[0], heads[u], atol=1e-6)
+
+
 def test_saved_and_loaded(tmp_path):
     data = simulate_mixture(n_users=12, n_groups=2, n_items=40, dim=3, rng=6).comparisons
     model = PerUserRidge(**CHEAP).fit(data)
