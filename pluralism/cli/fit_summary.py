@@ -56,8 +56,8 @@ def fit_document(
         "items": comparisons.n_items,
         "dim": comparisons.dim,
         **learned,
-        "group_weight_intervals": model.group_weight_intervals(),
-        "item_effects": 0 if model.item_ids_ is None else len(model.item_ids_),
+        "group_weight_intervals": model.group_weight_intervals() if hasattr(model, "group_weight_intervals") else None,
+        "item_effects": len(getattr(model, "item_ids_", None) or ()),
         "placed_with_90_percent": float((membership.certainty >= 0.9).mean()) if len(membership) else None,
         "seconds": round(seconds, 3),
     }
@@ -75,7 +75,10 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
         f"{found['seconds']:.1f} s\n"
     )
     groups = [group_name(k) for k in range(found["n_groups"])] if found["n_groups"] > 1 else ["everybody"]
-    if found["n_groups"] > 1:
+    if found["n_groups"] > 1 and (found["group_weight_intervals"] is None or "effective_n" not in found):
+        shares = [[name, percent(share)] for name, share in zip(groups, found["group_weights"], strict=True)]
+        print_table(console, ["", "share of users"], shares)
+    elif found["n_groups"] > 1:
         print_table(
             console,
             ["", "share of users", "95 % interval", "users' worth"],
@@ -93,7 +96,7 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
         console.print(f"{percent(found['placed_with_90_percent'])} of the users are placed with 90 % certainty.\n")
     if found.get("selection"):
         _render_selection(console, found["selection"])
-    if found["covariate_names"]:
+    if found.get("covariate_names") and "covariate_effects" in found:
         names = [clean_text(name, 30) for name in found["covariate_names"]]
         print_table(
             console,
@@ -104,7 +107,8 @@ def render_fit(console: Console, found: dict[str, Any]) -> None:
             ],
         )
     state = "converged" if found["converged"] else "NOT converged: raise max_iter with --set max_iter=2000"
-    console.print(f"ridge {found['ridge']:.4g}, {found['n_iter']} iterations, {state}", soft_wrap=True)
+    ridge = f"ridge {found['ridge']:.4g}, " if isinstance(found.get("ridge"), float) else ""
+    console.print(f"{ridge}{found['n_iter']} iterations, {state}", soft_wrap=True)
     console.print(f"saved as {found['run']}; next: pluralism evaluate {found['run']} TEST", soft_wrap=True)
 
 

@@ -166,8 +166,10 @@ class CollaborativeReward(LinearPreferenceModel):
                 cleaned = comparisons._replace(weight=comparisons.weight * kept)
             prepared = prepare(cleaned, self.covariates, position_bias=self.position_bias)
             memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
+            # what a filter keeps is easier than what people say, so a prior chosen on it would hardly be one
+            chosen_on = prepared if self.method == "corrected" else given
             with suitable_threads(prepared.problem):
-                plan = choose_terms(self, prepared, Terms(ties=self.ties == "davidson"), 1, memory, seed)
+                plan = choose_terms(self, chosen_on, Terms(ties=self.ties == "davidson"), 1, memory, seed)
                 learn(self, prepared, plan, run_fit(self, prepared, plan.terms, 1, memory, seed))
         self.n_answers_ = given.n
         self.rejection_ = audit(comparisons, 1.0 - kept)
