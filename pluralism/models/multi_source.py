@@ -1,0 +1,306 @@
+"""Several sources or objectives, one reward: a shared head, a drift for each source, and weights for the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Int
+from scipy.special import expit
+
+from pluralism.errors import UsageError
+from pluralism.models.base import Callback
+from pluralism.models.bradley_terry import BradleyTerry
+from pluralism.models.diagnosis import refuse_separable
+from pluralism.models.fitting import Memory, check_settings, choose_terms
+from pluralism.models.linear import SPEC, LinearPreferenceModel
+from pluralism.models.membership import Membership
+from pluralism.models.multi_source_fit import learn_sources
+from pluralism.models.preparation import prepare
+from pluralism.random import RNG, as_seed
+from pluralism.solvers import Terms, suitable_threads
+
+if TYPE_CHECKING:
+    from pluralism.data import Comparisons, Items
+    from pluralism.data.folds import FoldBy
+
+__all__ = ["MultiSource"]
+
+WEIGHTS = ("uniform", "size", "min_norm", "min_norm_normalised", "group_dro")
+UNNAMED = "(no source)"
+
+
+class MultiSource(LinearPreferenceModel):
+    """A reward learnt from several sources (data sets, objectives) that mostly agree.
+
+    Source k has the head w_k = w_0 + u_k: what all share, plus a drift of its own that is shrunk towards 0. The
+    groups of this model are the sources, the largest first; a row with a known source is predicted by it.
+
+    Parameters
+    ----------
+    weights : {"uniform", "size", "min_norm", "min_norm_normalised", "group_dro"}
+        What the sources count for: the same each; as many rows as they have; by steps along the point of least norm of
+        their gradients (as they are, or each of length 1), which lower every source's loss; the worst source most.
+    drift : "auto", None or float
+        Precision of the drifts, as a multiple of the shared head's. None: no drift, one head for all. "auto": by the
+        NLL of held-out blocks, averaged over sources, none among the choices (always none with least-norm weights).
+    published : bool
+        Train as the paper's code does (needs weights="min_norm_normalised" and features): `n_steps` stochastic steps
+        with running means of normalised gradients, Frank-Wolfe and Adam. No guarantees, no uncertainty.
+    n_steps, batch : int
+        Of the published training: steps, and comparisons of each source in a step.
+    sharpness : float
+        Of group DRO, in 1 / nat: the larger, the more the worst source counts alone.
+    ridge, item_effects, covariates, position_bias, blocks, tol, max_iter, uncertainty, rng
+        As in `BradleyTerry`.
+
+    Attributes
+    ----------
+    sources_ : list of str
+        Names of the sources, in the order of the groups.
+    source_weights_ : array of shape (groups,)
+        What each source's mean loss counted for at the end of the fit.
+    shared_coef_ : array of shape (1, dim) or None
+    drift_ : float or None
+        The precision ratio used.
+    drift_path_ : list of (ratio or None, NLL)
+
+    References
+    ----------
+    D. Zeng et al., On diversified preferences of large language model alignment, Findings of EMNLP 2024,
+    arXiv:2312.07401. J.-A. Desideri, Multiple-gradient descent algorithm (MGDA), CRAS 350 (2012).
+    S. Sagawa et al., Distributionally robust neural networks, ICLR 2020.
+
+    Examples
+    --------
+    >>> from pluralism.data import Comparisons
+    >>> data = Comparisons.from_arrays(["a", "b", "a"], ["b", "c", "c"], source=["web", "web", "lab"])
+    >>> MultiSource(ridge=1.0, drift=3.0).fit(data).sources_
+    ['web', 'lab']
+    """
+
+    spec = replace(
+        SPEC,
+        arrays={
+            **SPEC.arrays,
+            "source_weights_": ("groups",),
+            "shared_coef_": ("one", "dim"),
+            "shared_item_effects_": ("one", "items"),
+            "shared_covariate_effects_": ("one", "covariates"),
+        },
+        optional=SPEC.optional | {"shared_coef_", "shared_item_effects_"},
+        optional_numbers=(*SPEC.optional_numbers, "drift_"),
+        names=(*SPEC.names, "sources_"),
+        plain=(*SPEC.plain, "drift_path_"),
+    )
+
+    def __init__(
+        self,
+        *,
+        weights: Literal["uniform", "size", "min_norm", "min_norm_normalised", "group_dro"] = "uniform",
+        drift: float | Literal["auto"] | None = "auto",
+        published: bool = False,
+        n_steps: int = 2000,
+        batch: int = 16,
+        sharpness: float = 30.0,
+        ridge: float | Literal["auto"] = "auto",
+        item_effects: float | bool | Literal["auto"] = "auto",
+        covariates: Sequence[str] = (),
+        position_bias: bool = False,
+        blocks: FoldBy | Literal["auto"] = "auto",
+        tol: float = 1e-9,
+        max_iter: int = 500,
+        uncertainty: bool = True,
+        rng: RNG = 0,
+    ) -> None:
+        self.weights = weights
+        self.drift = drift
+        self.published = published
+        self.n_steps = n_steps
+        self.batch = batch
+        self.sharpness = sharpness
+        self.ridge = ridge
+        self.item_effects = item_effects
+        self.covariates = covariates
+        self.position_bias = position_bias
+        self.blocks = blocks
+        self.tol = tol
+        self.max_iter = max_iter
+        self.uncertainty = uncertainty
+        self.rng = rng
+
+    def fit(
+        self,
+        comparisons: Comparisons,
+        *,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit to comparisons, by their `source`; without sources there is one, and the model is Bradley-Terry.
+
+        Parameters
+        ----------
+        comparisons : Comparisons
+        checkpoint, callback
+            As in `BradleyTerry.fit`.
+        """
+        self._forget()
+        control = BradleyTerry(
+            ridge=self.ridge,
+            item_effects=self.item_effects,
+            covariates=self.covariates,
+            position_bias=self.position_bias,
+            blocks=self.blocks,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            rng=self.rng,
+        )
+        check_settings(control)
+        self._check()
+        named, code = _by_source(comparisons)
+        people = prepare(comparisons, self.covariates, position_bias=self.position_bias)
+        prepared = prepare(named, self.covariates, position_bias=self.position_bias)
+        if self.published and prepared.problem.features is None:
+            raise UsageError(
+                "The published training is of a head on features, and the items have none.",
+                fix="Call .embed(encoder) on the comparisons, or leave published=True out.",
+            )
+        if self.ridge == 0:
+            refuse_separable(people)
+        seed = as_seed(self.rng)
+        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
+        with suitable_threads(prepared.problem):
+            plan = choose_terms(control, people, Terms(), 1, memory, seed)
+            learn_sources(self, replace(prepared, comparisons=comparisons), people, plan, memory, seed)
+        self._count(comparisons, code, named.users)
+        return self
+
+    def predict_proba(
+        self, comparisons: Comparisons, *, membership: Membership | None = None
+    ) -> Float[np.ndarray, " pairs"]:
+        """P(left preferred) for each row.
+
+        By its source's head where the source is known, by the shared head where the row names another one, and by the
+        mix of sources behind the row's user where it names none.
+        """
+        self._check_fitted()
+        z = self._logits(comparisons)
+        weight = self._placed(comparisons, membership).posterior[comparisons.user]
+        found = np.sum(weight * expit(z), axis=1)
+        code = self._source_codes(comparisons)
+        known = code >= 0
+        found[known] = expit(z[known, code[known]])
+        foreign = code == FOREIGN
+        if foreign.any():
+            found[foreign] = expit(self._shared_logits(comparisons)[foreign])
+        return found
+
+    def shared_reward(self, items: Items) -> Float[np.ndarray, " items"]:
+        """Reward of each item by what all sources share, in logits."""
+        self._check_fitted()
+        scores = np.zeros(len(items))
+        if self.shared_coef_ is not None:
+            scores += self._features(items).matmul(self.shared_coef_.T)[:, 0]
+        if self.shared_item_effects_ is not None:
+            known, where = self._known_items(items)
+            scores[known] += self.shared_item_effects_[0, where]
+        return scores
+
+    def adapt(self, comparisons: Comparisons) -> Membership:
+        """Which sources' heads speak for each user: those their rows name, or those that explain them.
+
+        A row that names a source counts as one answer for it, beside the shares of the sources as one answer more;
+        answers without a source are weighed by their likelihood.
+        """
+        self._check_fitted()
+        code = self._source_codes(comparisons)
+        unnamed = comparisons.take(code < 0)
+        placed = super().adapt(unnamed)
+        n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
+        counts = self._source_counts(comparisons, code)
+        total = counts.sum(axis=1, keepdims=True)
+        return Membership(comparisons.users, (placed.posterior + counts) / (1.0 + total), n)
+
+    def _source_counts(
+        self, comparisons: Comparisons, code: Int[np.ndarray, " pairs"]
+    ) -> Float[np.ndarray, "users groups"]:
+        rows = code >= 0
+        cell = comparisons.user[rows].astype(np.int64) * self.n_groups_ + code[rows]
+        size = comparisons.n_users * self.n_groups_
+        counts = np.bincount(cell, comparisons.weight[rows], size).astype(np.float64)
+        return counts.reshape(comparisons.n_users, self.n_groups_)
+
+    def _count(self, comparisons: Comparisons, code: Int[np.ndarray, " pairs"], names: pa.Array) -> None:
+        """Place the training users by the sources of their rows."""
+        present = np.unique(comparisons.user)
+        self.users_ = comparisons.users.take(pa.array(present))
+        position = {name: k for k, name in enumerate(self.sources_)}
+        order = np.array([position.get(name, -1) for name in names.to_pylist()], np.int64)
+        counts = self._source_counts(comparisons, order[code])[present]
+        self.posterior_ = (self.group_weights_ + counts) / (1.0 + counts.sum(axis=1, keepdims=True))
+        self.n_answers_ = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users)[present].astype(
+            np.int64
+        )
+
+    def _source_codes(self, comparisons: Comparisons) -> Int[np.ndarray, " pairs"]:
+        """Group of each row's source; NONE without one, FOREIGN for one that the fit has not seen."""
+        if comparisons.source is None or comparisons.sources is None:
+            return np.full(len(comparisons), NONE)
+        found = pc.fill_null(
+            pc.index_in(comparisons.sources, pa.array(self.sources_, comparisons.sources.type)), FOREIGN
+        )
+        table = found.to_numpy(zero_copy_only=False).astype(np.int64)
+        if len(table) == 0:
+            return np.full(len(comparisons), NONE)
+        return np.where(comparisons.source >= 0, table[np.maximum(comparisons.source, 0)], NONE)
+
+    def _shared_logits(self, comparisons: Comparisons) -> Float[np.ndarray, " pairs"]:
+        reward = self.shared_reward(comparisons.items)
+        z = reward[comparisons.left] - reward[comparisons.right]
+        return z + self._design(comparisons) @ self.shared_covariate_effects_[0]
+
+    def _check(self) -> None:
+        def refuse(name: str, allowed: Any) -> None:
+            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
+
+        def number(value: Any) -> bool:
+            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+
+        if self.weights not in WEIGHTS:
+            refuse("weights", " or ".join(map(repr, WEIGHTS)))
+        if self.drift not in ("auto", None) and not (number(self.drift) and float(self.drift) > 0):
+            refuse("drift", '"auto", None or a positive number')
+        if self.drift not in ("auto", None) and self.weights.startswith("min_norm"):
+            refuse("drift", f"None with weights={self.weights!r}, which are about one head for all sources")
+        if self.published not in (True, False) or (self.published and self.weights != "min_norm_normalised"):
+            refuse("published", 'True with weights="min_norm_normalised" alone, else False')
+        for name in ("n_steps", "batch"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                refuse(name, "a whole number of at least 1")
+        if not (number(self.sharpness) and self.sharpness > 0):
+            refuse("sharpness", "a positive number")
+
+
+NONE, FOREIGN = -2, -1
+
+
+def _by_source(comparisons: Comparisons) -> tuple[Comparisons, Int[np.ndarray, " pairs"]]:
+    """The comparisons with their sources in the place of users, and the code of each row's source."""
+    from pluralism.data import Comparisons as Made
+
+    if comparisons.source is None or comparisons.sources is None or not np.any(comparisons.source >= 0):
+        labels, code = ["all"], np.zeros(len(comparisons), np.int64)
+    else:
+        labels = comparisons.sources.to_pylist()
+        code = comparisons.source.astype(np.int64)
+        if (code < 0).any():
+            labels = [*labels, UNNAMED]
+            code = np.where(code < 0, len(labels) - 1, code)
+    made = Made(**{**vars(comparisons), "user": code, "users": labels})
+    return made, code
