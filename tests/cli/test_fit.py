@@ -278,3 +278,18 @@ def test_rankings_go_whole_to_a_model_that_takes_them(call: Call, tmp_path: Path
     refused = call(*fit, "--max-pairs", 2)
     assert refused.code == 2
     assert "--max-pairs" in refused.err
+
+
+@pytest.mark.parametrize("recipe", ["ensemble", "crm"])
+def test_models_without_a_ridge_or_group_sizes_are_summed_up_too(
+    call: Call, own_features: Path, tmp_path: Path, recipe: str
+) -> None:
+    given = ("--items", own_features / "items.csv", "--features", own_features / "features.npy")
+    quick = ("--set", "n_members=2") if recipe == "ensemble" else ("--set", "n_rounds=2", "--ridge", 1.0)
+    result = call("fit", own_features / "train.csv", *given, "--model", recipe, *quick, "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert "converged" in result.out
+    assert ("\nridge 1," in result.out) == (recipe == "crm")
+    scored = call("evaluate", tmp_path / "run", own_features / "test.csv", *given, "--json")
+    assert scored.code == 0, scored.err
+    assert scored.document["accuracy"] > 0.5

@@ -258,6 +258,14 @@ def test_peers_that_see_the_same_are_one(recwarn):
     np.testing.assert_allclose(peer.predict_proba(test), alone.predict_proba(test), atol=1e-9)
 
 
+def test_the_ridge_is_chosen_before_anything_is_dropped():
+    """Chosen on the easy rows that are kept, it would be next to nothing."""
+    noisy, _, _ = flipped(4, 0.2)
+    plain = BradleyTerry(item_effects=False, uncertainty=False).fit(noisy)
+    model = CollaborativeReward(flip_rate=0.2, item_effects=False, uncertainty=False).fit(noisy)
+    assert model.ridge_ == plain.ridge_
+
+
 def test_a_saved_model_keeps_its_report(tmp_path):
     with pytest.warns(DataWarning):
         model = CollaborativeReward(flip_rate=0.2, method="self", **FIXED).fit(opposed(1))
