@@ -406,11 +406,9 @@ class Comparisons:
         """Attach one row of features for each item; see `Items.with_features`."""
         return self._replace(items=self.items.with_features(features, space))
 
-    def embed(
-        self, encoder: Any = "minilm", *, cache: Any = None, progress: bool = False, **options: Any
-    ) -> Comparisons:
-        """Encode each item's text once with a frozen encoder; see `Items.embed`."""
-        return self._replace(items=self.items.embed(encoder, cache=cache, progress=progress, **options))
+    def embed(self, encoder: Any = "minilm", **options: Any) -> Comparisons:
+        """Encode each item's text once with a frozen encoder; options as for `Items.embed`."""
+        return self._replace(items=self.items.embed(encoder, **options))
 
     def covariate_names(self) -> list[str]:
         """Names that `covariate_difference` knows."""

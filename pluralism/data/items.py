@@ -42,6 +42,11 @@ class Items:
     covariates : mapping of str to ndarray of shape (items,)
         Numbers that describe each item.
 
+    Attributes
+    ----------
+    prompt_features : ndarray of shape (prompts, dim) or None
+        What is known of each prompt by itself, in the order of `prompt_codes`; see `with_prompt_features`.
+
     Examples
     --------
     >>> items = Items.from_texts(["Yes.", "No.", "Yes."])
@@ -57,6 +62,7 @@ class Items:
     features: Float[np.ndarray, "items dim"] | None
     feature_space: str | None
     covariates: Mapping[str, Float64[np.ndarray, " items"]]
+    prompt_features: Float[np.ndarray, "prompts dim"] | None = None
 
     def __init__(
         self,
@@ -215,6 +221,8 @@ class Items:
             and self.feature_space == other.feature_space
             and (self.features is None) == (other.features is None)
             and (self.features is None or np.array_equal(self.features, _given(other.features)))
+            and (self.prompt_features is None) == (other.prompt_features is None)
+            and (self.prompt_features is None or np.array_equal(self.prompt_features, _given(other.prompt_features)))
             and self.covariates.keys() == other.covariates.keys()
             and all(np.array_equal(values, other.covariates[name]) for name, values in self.covariates.items())
         )
@@ -229,6 +237,7 @@ class Items:
             texts=None if self.texts is None else self.texts.take(rows),
             prompts=None if self.prompts is None else self.prompts.take(rows),
             features=None if self.features is None else frozen(np.asarray(self.features[rows])),
+            prompt_features=self._prompt_features_of(rows),
             covariates={name: frozen(values[rows]) for name, values in self.covariates.items()},
         )
 
@@ -272,18 +281,50 @@ class Items:
         """
         return self._replace(features=check_features(features, self.ids, where=where), feature_space=str(space))
 
-    def embed(self, encoder: Any = "minilm", *, cache: Any = None, progress: bool = False, **options: Any) -> Items:
+    def with_prompt_features(self, features: np.ndarray, *, where: str = "prompt features") -> Items:
+        """Attach what is known of each prompt by itself, for models in which tastes depend on it.
+
+        Parameters
+        ----------
+        features : ndarray of shape (prompts, dim)
+            One row for each distinct prompt, in order of first appearance, as `prompt_codes` counts them.
+
+        Raises
+        ------
+        DataError
+            If the items have no prompts, or the rows are of another number or unusable.
+        """
+        if self.prompts is None:
+            raise DataError("These items have no prompts.", fix="Pass prompts= where the items are made.")
+        return self._replace(prompt_features=check_features(features, encode_labels(self.prompts)[1], where=where))
+
+    def embed(
+        self,
+        encoder: Any = "minilm",
+        *,
+        prompts: bool = False,
+        cache: Any = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> Items:
         """Encode the texts with a frozen encoder and attach the vectors as features.
 
         Parameters
         ----------
         encoder : str, Encoder or callable
             See `pluralism.embeddings.embed`, which also takes the other arguments.
+        prompts : bool
+            Encode each distinct prompt by itself as well, and attach the vectors as `prompt_features`.
         """
         from pluralism.embeddings import embed
 
         features, space = embed(self.encoded_texts(), encoder, cache=cache, progress=progress, **options)
-        return self.with_features(features, space)
+        found = self.with_features(features, space)
+        if not prompts or self.prompts is None:
+            return found
+        asked = encode_labels(self.prompts)[1].to_pylist()
+        described, _ = embed(asked, encoder, cache=cache, progress=progress, **options)
+        return found.with_prompt_features(described)
 
     def covariate(self, name: str) -> Float64[np.ndarray, " items"]:
         """A covariate by name.
@@ -314,6 +355,15 @@ class Items:
         from pluralism.data.files_io import write_table
 
         write_table(self.to_arrow(), path)
+
+    def _prompt_features_of(self, rows: Int[np.ndarray, " taken"]) -> np.ndarray | None:
+        """The prompt features of some items, in the order in which their prompts first appear."""
+        if self.prompt_features is None:
+            return None
+        codes = self.prompt_codes()[rows]
+        codes = codes[codes >= 0]
+        first = np.sort(np.unique(codes, return_index=True)[1])
+        return frozen(np.asarray(self.prompt_features[codes[first]])) if len(first) else None
 
     def _replace(self, **changes: Any) -> Items:
         new = object.__new__(type(self))

@@ -45,6 +45,7 @@ def prototype_spec(arrays: Mapping[str, tuple[str, ...]], **more: Any) -> StateS
         "objective_path_": ("path",),
     }
     optional = frozenset(more.pop("optional", ())) | {"covariance_"}
+    plain = ("selection_", "ridge_path_", *more.pop("plain", ()))
     return StateSpec(
         arrays=common | dict(arrays),
         optional=optional,
@@ -52,7 +53,7 @@ def prototype_spec(arrays: Mapping[str, tuple[str, ...]], **more: Any) -> StateS
         counts=("n_iter_", "n_comparisons_"),
         flags=("converged_", "separable_"),
         optional_names=("feature_space_", "blocks_"),
-        plain=("selection_", "ridge_path_"),
+        plain=plain,
         **more,
     )
 

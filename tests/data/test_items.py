@@ -233,3 +233,27 @@ def test_repr_says_what_is_there():
 def test_items_without_texts_cannot_be_encoded():
     with pytest.raises(UsageError, match="no texts"):
         Items(["a"]).encoded_texts()
+
+
+def test_prompt_features_follow_their_prompts():
+    items = Items(["a", "b", "c", "d"], texts=["1", "2", "3", "4"], prompts=["p", None, "q", "p"])
+    known = items.with_prompt_features(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    part = known.take([2, 1, 0])
+    np.testing.assert_array_equal(part.prompt_codes(), [0, -1, 1])
+    np.testing.assert_array_equal(part.prompt_features, [[3.0, 4.0], [1.0, 2.0]])
+    assert known.take([1]).prompt_features is None
+    assert known.equals(items.with_prompt_features(np.array([[1.0, 2.0], [3.0, 4.0]])))
+    assert not known.equals(items)
+    with pytest.raises(DataError, match="rows"):
+        items.with_prompt_features(np.ones((3, 2)))
+    with pytest.raises(DataError, match="no prompts"):
+        Items(["a"], texts=["1"]).with_prompt_features(np.ones((1, 2)))
+
+
+def test_prompts_are_encoded_by_themselves_on_request():
+    items = Items.from_texts(["yes", "no", "so"], prompts=["really?", "really?", "how?"])
+    embedded = items.embed("hash:16", prompts=True)
+    alone = Items.from_texts(["really?", "how?"]).embed("hash:16")
+    np.testing.assert_array_equal(embedded.prompt_features, alone.features)
+    np.testing.assert_array_equal(embedded.features, items.embed("hash:16").features)
+    assert items.embed("hash:16").prompt_features is None

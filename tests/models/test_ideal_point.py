@@ -1,3 +1,5 @@
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -83,6 +85,21 @@ def test_the_number_of_prototypes_is_found_over_seeds(weights):
         chosen.append(model.n_groups_)
         assert [row["n_groups"] for row in model.selection_ if row["chosen"]] == [model.n_groups_]
     assert chosen.count(3) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["mixture", "partition"])
+def test_the_elbow_of_the_synthetic_study_is_at_three_prototypes(repository, weights):
+    spec = importlib.util.spec_from_file_location("pal_synthetic", repository / "examples" / "pal_synthetic.py")
+    study = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(study)
+    found = {k: [study.study(weights, k, seed) for seed in range(2)] for k in (1, 2, 3, 4)}
+    seen = {k: np.mean([run[0] for run in runs]) for k, runs in found.items()}
+    assert seen[2] > seen[1] + 0.03
+    assert seen[3] > max(seen[2] + 0.03, 0.94)
+    assert abs(seen[4] - seen[3]) < 0.01
+    loss = np.mean([run[2] for run in found[3]], axis=0)
+    assert np.all(np.diff(loss) < 0)
 
 
 @pytest.mark.parametrize("weights", ["mixture", "partition"])
