@@ -7,7 +7,8 @@ answered and of the seed, never of the order of rows or of names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def encode(
     """Mean and variance of each user's place; the prior, 0 and 1, for users without answers."""
     import torch
 
-    with torch.no_grad():
+    with _suitable_threads(len(answers.user)), torch.no_grad():
         mean, log_variance, n = _encode(_tensors(weights, np.float64), _Rows(answers, np.float64))
     known = n.numpy()[:, None] > 0
     return np.where(known, mean.numpy(), 0.0), np.where(known, np.exp(log_variance.numpy()), 1.0)
@@ -118,7 +119,7 @@ def rewards(
     """Reward of each item at each place, row by row."""
     import torch
 
-    with torch.no_grad():
+    with _suitable_threads(len(items)), torch.no_grad():
         w = _tensors(weights, np.float64)
         by_item = torch.from_numpy(np.ascontiguousarray(items, dtype=np.float64)) @ w["reward_item_"]
         found: np.ndarray = _reward(
@@ -140,6 +141,18 @@ def train(
     Each epoch encodes a share of everybody's answers, and scores all of them. Held-out people are placed by half of
     their answers, and the other half is scored.
     """
+    with _suitable_threads(len(answers.user)):
+        return _train(answers, weights, schedule, attention, rng, tell)
+
+
+def _train(
+    answers: Answers,
+    weights: Mapping[str, np.ndarray],
+    schedule: Schedule,
+    attention: bool,
+    rng: np.random.Generator,
+    tell: Callable[[int, float], None],
+) -> Trained:
     import torch
 
     dtype = np.float64 if len(answers.user) <= EXACT_ROWS else np.float32
@@ -192,6 +205,19 @@ def train(
         kept, targets, schedule.beta, np.zeros((answers.n_users, len(kept["place_mean_bias_"]))), dtype
     )
     return Trained(kept, best[1], best[0], norm, stopped, path)
+
+
+@contextmanager
+def _suitable_threads(rows: int) -> Iterator[None]:
+    """Hold torch to one thread for few rows: threads that wait for each other cost more than the arithmetic."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if rows <= EXACT_ROWS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Rows:
