@@ -1,8 +1,9 @@
-"""Ridge regression of several attributes on one feature matrix, with missing labels, at the cost of one Gram product.
+"""Ridge regression of several attributes on one feature matrix, with missing labels, by few Gram products.
 
-Rows are cut into blocks of one fold and one pattern of missing labels. Each block's Gram matrix is computed once and
-added to the attributes that observe it, so labels missing at random cost no more flops than complete ones, and no
-label is imputed. Cross-validation needs no second pass: a fold's squared error is a quadratic form in its Gram matrix.
+Rows are cut into blocks of one fold and one pattern of missing labels; each block's Gram matrix is computed once and
+added to the attributes that observe it. Where there are too many patterns for that, a fold's Gram matrix is computed
+once and that of the rows an attribute lacks taken off. No label is imputed. Cross-validation needs no second pass: a
+fold's squared error is a quadratic form in its Gram matrix.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve
 
 from pluralism.solvers.features import FeatureMatrix
 
@@ -19,7 +20,8 @@ __all__ = ["MultiRidge", "fit_multi_ridge", "group_folds"]
 
 BLOCK_ROWS = 16_384
 EXPONENTS = np.arange(-4.0, 3.5, 0.5)
-SINGLE_FROM = 256
+ROWS_AN_ADDITION = 8
+MOST_BITS = 50
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,60 @@ def fit_multi_ridge(
     return MultiRidge(coef, intercept, chosen, r2, tried, np.where(np.isnan(error), fitted_error, error))
 
 
+def _distinct_columns(
+    seen: Bool[np.ndarray, "rows attributes"],
+) -> tuple[Bool[np.ndarray, "rows classes"], Int[np.ndarray, " attributes"]]:
+    """The distinct columns, and which of them each column is."""
+    distinct: list[np.ndarray] = []
+    of_class = np.empty(seen.shape[1], np.int64)
+    for k, column in enumerate(seen.T):
+        same = (c for c, other in enumerate(distinct) if np.array_equal(column, other))
+        of_class[k] = next(same, len(distinct))
+        if of_class[k] == len(distinct):
+            distinct.append(np.ascontiguousarray(column))
+    return np.stack(distinct, axis=1), of_class
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Rows of one fold whose Gram matrix is added to (or taken off) some classes; `first`: their labels count too."""
+
+    rows: Int[np.ndarray, " rows"]
+    fold: int
+    classes: list[int]
+    sign: int
+    first: bool
+
+
+def _tasks(masks: Bool[np.ndarray, "rows classes"], fold: Int[np.ndarray, " rows"], n_folds: int) -> list[_Task]:
+    """The cheaper of two ways to every class's Gram matrix in every fold.
+
+    By patterns: each row is multiplied once, and each pattern's matrix is added to its classes. By complements: the
+    matrix of the whole fold, less that of the rows that a class lacks (or, if those are most, of its rows alone).
+    """
+    n_classes = masks.shape[1]
+    if n_classes <= MOST_BITS:
+        code = masks @ (1 << np.arange(n_classes, dtype=np.int64))
+    else:
+        code = np.unique(masks, axis=0, return_inverse=True)[1].ravel()
+    key = code * n_folds + fold
+    order = np.argsort(key, kind="stable")
+    blocks = np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else []
+    lacking = (~masks).sum(axis=0)
+    others = int(np.minimum(lacking, len(masks) - lacking).sum())
+    if len(blocks) * n_classes * ROWS_AN_ADDITION <= others or n_classes == 1:
+        return [_Task(rows, int(fold[rows[0]]), np.flatnonzero(masks[rows[0]]).tolist(), 1, True) for rows in blocks]
+    few = [c for c in range(n_classes) if 2 * lacking[c] <= len(masks)]
+    tasks = []
+    for f in range(n_folds):
+        here = np.flatnonzero(fold == f)
+        tasks.append(_Task(here, f, few, 1, True))
+        for c in range(n_classes):
+            rows = here[masks[here, c] != (c in few)]
+            tasks.append(_Task(rows, f, [c], -1 if c in few else 1, False))
+    return tasks
+
+
 class _Moments:
     """Weighted sums of every fold and class of attributes (those rated on the same rows)."""
 
@@ -122,8 +178,7 @@ class _Moments:
         fold: Int[np.ndarray, " rows"] | None,
     ) -> None:
         seen: Bool[np.ndarray, "rows attributes"] = ~np.isnan(labels)
-        masks, self.of_class = np.unique(seen, axis=1, return_inverse=True)
-        self.of_class = self.of_class.ravel()
+        masks, self.of_class = _distinct_columns(seen)
         n_classes, dim, k = masks.shape[1], features.dim, labels.shape[1]
         n_folds = 1 if fold is None else int(fold.max()) + 1
         self.gram = np.zeros((n_folds, n_classes, dim, dim), features.compute_dtype)
@@ -132,39 +187,43 @@ class _Moments:
         self.xy = np.zeros((n_folds, dim, k))
         self.sum_y = np.zeros((n_folds, k))
         self.sum_yy = np.zeros((n_folds, k))
-        pattern = masks @ (1 << np.arange(n_classes, dtype=np.int64)) if n_classes > 1 else masks[:, 0].astype(np.int64)
-        key = pattern * n_folds + (0 if fold is None else fold)
-        order = np.argsort(key, kind="stable")
-        edges = np.flatnonzero(np.diff(key[order], prepend=-1))
-        buffer = np.empty((min(BLOCK_ROWS, max(len(key), 1)), dim), features.compute_dtype)
         # the sums are taken about a point in the middle, so that single precision loses nothing to a far-off mean
-        sample = order[:: max(1, len(order) // 2048)]
+        rows = np.arange(len(labels))
+        sample = rows[:: max(1, len(rows) // 2048)]
         self.centre = features.rows(sample if item is None else item[sample]).mean(axis=0, dtype=np.float64)
         centre = self.centre.astype(features.compute_dtype)
-        for start, end in zip(edges, np.append(edges[1:], len(order)), strict=True):
-            f, classes = int(key[order[start]] % n_folds), np.flatnonzero(masks[order[start]])
-            if not len(classes):
-                continue
-            here = np.isin(self.of_class, classes)
-            for at in range(start, end, BLOCK_ROWS):
-                rows = order[at : min(at + BLOCK_ROWS, end)]
-                x = buffer[: len(rows)]
-                x[...] = features.array[rows if item is None else item[rows]]
+        buffer = np.empty((min(BLOCK_ROWS, max(len(rows), 1)), dim), features.compute_dtype)
+        for task in _tasks(masks, np.zeros(len(rows), np.int64) if fold is None else fold, n_folds):
+            f = task.fold
+            for at in range(0, len(task.rows), BLOCK_ROWS):
+                part = task.rows[at : at + BLOCK_ROWS]
+                x = buffer[: len(part)]
+                index = part if item is None else item[part]
+                if features.array.dtype == x.dtype and isinstance(features.array, np.ndarray):
+                    np.take(features.array, index, axis=0, out=x, mode="clip")
+                else:
+                    x[...] = features.array[index]
                 x -= centre
-                w = np.ones(len(rows)) if weight is None else weight[rows]
-                y = labels[rows][:, here]
-                wy = w[:, None] * y
-                self.xy[f][:, here] += x.T @ wy.astype(x.dtype)
-                sum_x = w.astype(x.dtype) @ x
-                self.sum_y[f, here] += wy.sum(axis=0)
-                self.sum_yy[f, here] += np.sum(wy * y, axis=0)
+                w = np.ones(len(part)) if weight is None else weight[part]
+                values = w[None, :]
+                if task.first:
+                    y = np.where(seen[part], labels[part], 0.0)
+                    wy = w[:, None] * y
+                    self.sum_y[f] += wy.sum(axis=0)
+                    self.sum_yy[f] += np.sum(wy * y, axis=0)
+                    values = np.concatenate([values, wy.T])
+                # a few long rows times the block: the other way round is many times slower
+                sums = np.ascontiguousarray(values, dtype=x.dtype) @ x
+                sum_x = sums[0]
+                if task.first:
+                    self.xy[f] += sums[1:].T
                 if weight is not None:
                     x *= np.sqrt(w)[:, None].astype(x.dtype)
                 gram = x.T @ x
-                for c in classes:
-                    self.gram[f, c] += gram
-                    self.sum_x[f, c] += sum_x
-                    self.mass[f, c] += w.sum()
+                for c in task.classes:
+                    self.gram[f, c] += task.sign * gram
+                    self.sum_x[f, c] += task.sign * sum_x
+                    self.mass[f, c] += task.sign * w.sum()
 
     def total_trace(self) -> Float[np.ndarray, " classes"]:
         """A hundredth of the trace of each class's centred Gram matrix, over the dimensions."""
@@ -183,33 +242,34 @@ class _Moments:
         total = self.gram.sum(axis=0)
         loss = np.zeros((len(grid), self.xy.shape[2]))
         mass = np.zeros(self.xy.shape[2])
-        precise = np.float32 if dim >= SINGLE_FROM and total.dtype == np.float32 else np.float64
+        diagonal = np.diag_indices(dim)
         for f in range(n_folds):
             for c in range(n_classes):
                 k = np.flatnonzero(self.of_class == c)
                 n_train, n_held = self.mass[:, c].sum() - self.mass[f, c], self.mass[f, c]
-                if n_held == 0 or n_train == 0:
+                if n_held <= 0 or n_train <= 0:
                     continue
                 mean_x = (self.sum_x[:, c].sum(0) - self.sum_x[f, c]) / n_train
                 mean_y = (self.sum_y[:, k].sum(0) - self.sum_y[f, k]) / n_train
-                train = (total[c] - self.gram[f, c]).astype(precise)
-                train -= (n_train * np.outer(mean_x, mean_x)).astype(precise)
+                train = (total[c] - self.gram[f, c]).astype(np.float64) - n_train * np.outer(mean_x, mean_x)
                 b = self.xy[:, :, k].sum(0) - self.xy[f][:, k] - n_train * np.outer(mean_x, mean_y)
-                values, vectors = eigh(train, overwrite_a=True, check_finite=False, driver="evd")
-                values = np.maximum(values.astype(float), 0.0)
-                projected = vectors.T @ b.astype(precise)
+                floor = 1e-7 * float(np.trace(train)) / dim + 1e-300
+                coef = np.empty((dim, len(grid), len(k)))
+                for i, value in enumerate(grid):
+                    matrix = train.copy()
+                    matrix[diagonal] += max(float(value), floor)
+                    factor = cho_factor(matrix, overwrite_a=True, check_finite=False)
+                    coef[:, i] = cho_solve(factor, b, check_finite=False)
                 # held-out sums about the training means
                 held_x, held_y = self.sum_x[f, c], self.sum_y[f, k]
-                gram = self.gram[f, c] - np.outer(held_x, mean_x) - np.outer(mean_x, held_x)
-                gram = gram + n_held * np.outer(mean_x, mean_x)
+                across = np.outer(held_x, mean_x)
+                gram = self.gram[f, c] - across - across.T + n_held * np.outer(mean_x, mean_x)
                 cross = self.xy[f][:, k] - np.outer(held_x, mean_y) - np.outer(mean_x, held_y)
-                cross = vectors.T @ (cross + n_held * np.outer(mean_x, mean_y)).astype(precise)
+                cross += n_held * np.outer(mean_x, mean_y)
                 square = self.sum_yy[f, k] - 2 * mean_y * held_y + n_held * mean_y**2
-                rotated = vectors.T @ (gram.astype(precise) @ vectors)
-                shrunk = projected[None] / (values[None, :, None] + grid[:, None, None])
-                flat = shrunk.transpose(1, 0, 2).reshape(dim, -1).astype(precise)
-                quadratic = np.sum(flat * (rotated @ flat), axis=0).reshape(len(grid), len(k))
-                loss[:, k] += square - 2 * np.sum(shrunk * cross, axis=1) + quadratic
+                flat = coef.reshape(dim, -1)
+                quadratic = np.sum(flat * (gram @ flat), axis=0).reshape(len(grid), len(k))
+                loss[:, k] += square - 2 * np.sum(coef * cross[:, None, :], axis=0) + quadratic
                 mass[k] += n_held
         return loss / np.maximum(mass, 1e-300)
 

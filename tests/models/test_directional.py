@@ -295,10 +295,10 @@ def test_raters_predict_one_another_on_news_summaries(shared_data):
     third = table[:, 2].ravel()
     ratings = Ratings(items, ["third"], np.zeros(4 * n, int), np.repeat(np.arange(n), 4), third, attribute, names)
     model = DirectionalReward().fit(ratings)
-    assert all(0.1 < r2 < 0.6 for r2 in model.r2_)
+    assert all(0.03 < r2 < 0.3 for r2 in model.r2_)
     best = model.best_of_n(items, np.ones(4))
     assert len(best) == 60
-    assert table[best, 2].mean() > table[:, 2].mean() + 0.4
+    assert table[best, 2].mean() > table[:, 2].mean() + 0.3
 
 
 def test_recipe_ratings_of_texts_are_fitted(shared_data):

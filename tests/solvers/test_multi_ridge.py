@@ -10,15 +10,18 @@ from pluralism.solvers import FeatureMatrix
 from pluralism.solvers.multi_ridge import fit_multi_ridge, group_folds
 
 
-def problem(missing, seed=0, n=240, dim=6, n_attributes=3):
+def problem(missing, seed=0, n=400, dim=6, n_attributes=3):
     rng = np.random.default_rng([seed, 31])
     x = rng.normal(size=(n, dim)) + 4.0
     y = x @ rng.normal(size=(dim, n_attributes)) + rng.normal(size=(n, n_attributes))
-    y[rng.random(y.shape) < missing] = np.nan
+    if missing == "by source":
+        y[: n // 2, 0] = y[n // 2 :, 1:] = np.nan
+    else:
+        y[rng.random(y.shape) < missing] = np.nan
     return x, y, rng.random(n) + 0.2, group_folds(rng.integers(30, size=n), 5, rng)
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.4])
+@pytest.mark.parametrize("missing", [0.0, 0.4, 0.8, "by source"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_each_attribute_is_a_ridge_of_its_own(missing, dtype):
     x, y, w, fold = problem(missing)
