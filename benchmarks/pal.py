@@ -1,4 +1,4 @@
-"""Placing 100,000 new users with ten answers each on four prototypes: best weights, and the posterior of the weights."""
+"""Placing 100,000 new users with ten answers each on four prototypes: best weights, and their posterior."""
 
 from __future__ import annotations
 
