@@ -42,8 +42,15 @@ class Answers:
 
     def take(self, rows: np.ndarray) -> Answers:
         """Some of the rows."""
-        by_row = (self.user, self.left, self.right, self.outcome, self.weight)
-        return Answers(self.items, *(column[rows] for column in by_row), self.n_users)
+        return Answers(
+            self.items,
+            self.user[rows],
+            self.left[rows],
+            self.right[rows],
+            self.outcome[rows],
+            self.weight[rows],
+            self.n_users,
+        )
 
 
 @dataclass(frozen=True)
@@ -158,9 +165,9 @@ def _train(
     dtype = np.float64 if len(answers.user) <= EXACT_ROWS else np.float32
     w = {name: value.requires_grad_() for name, value in _tensors(weights, dtype).items()}
     key = _row_key(answers, rng)
-    people = np.bincount(answers.user, answers.weight * key, answers.n_users)
-    people /= np.maximum(np.bincount(answers.user, answers.weight, answers.n_users), 1e-12)
-    people /= max(float(people.std()), 1e-12)
+    mass = np.maximum(np.bincount(answers.user, answers.weight, answers.n_users), 1e-12)
+    mean_key = np.bincount(answers.user, answers.weight * key, answers.n_users) / mass
+    people = mean_key / max(float(mean_key.std()), 1e-12)
     held = _held_out_people(answers, people, schedule.held_out, rng)
     rows = ~held[answers.user]
     part, part_key = answers.take(rows), key[rows]
