@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from pluralism.errors import DataError
 if TYPE_CHECKING:
     from pluralism.data import Items, Ratings
 
-__all__ = ["AttributeLabels", "attribute_labels", "rating_features"]
+__all__ = ["AttributeLabels", "attribute_labels", "rating_features", "ratings_digest"]
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,15 @@ def rating_features(ratings: Ratings, *, like: Items | None = None) -> Float[np.
             fix="Embed both with the same encoder.",
         )
     return features
+
+
+def ratings_digest(ratings: Ratings, features: np.ndarray) -> str:
+    """A fingerprint of all that a regression of ratings on features depends on, for checkpoints."""
+    h = hashlib.sha256()
+    for array in (ratings.user, ratings.item, ratings.attribute, ratings.value, ratings.weight):
+        h.update(np.ascontiguousarray(array).data)
+    h.update(str(features.dtype).encode())
+    h.update(repr((ratings.attributes.to_pylist(), ratings.items.prompt_codes().tobytes())).encode())
+    for start in range(0, len(features), 65_536):
+        h.update(np.ascontiguousarray(features[start : start + 65_536]).data)
+    return h.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -15,11 +14,11 @@ from scipy.special import expit
 from pluralism.data import Comparisons, Ratings
 from pluralism.errors import ConvergenceWarning, DataError, SeparationWarning, UsageError
 from pluralism.files import Checkpoint
-from pluralism.models.attribute_ratings import attribute_labels, rating_features
+from pluralism.models.attribute_ratings import attribute_labels, rating_features, ratings_digest
 from pluralism.models.attribute_space import attribute_space
-from pluralism.models.base import Callback, PreferenceModel
+from pluralism.models.base import Callback
+from pluralism.models.direction_choice import DirectionChoice
 from pluralism.models.membership import Membership
-from pluralism.models.pareto import Front, best_of_n, front
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import FeatureMatrix
@@ -33,17 +32,16 @@ from pluralism.solvers.sphere_posterior import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pluralism.data import Items
 
 __all__ = ["DirectionalReward"]
 
 N_FOLDS = 5
-FRONT_ANGLES = 24
 
 
-class DirectionalReward(PreferenceModel):
+class DirectionalReward(DirectionChoice):
     """Attributes predicted from frozen features by ridge regression, and each person a direction over them.
 
     P(left preferred) = sigmoid(t v . (s_left - s_right)): s are the attributes of an item in comparable units, v a
@@ -207,7 +205,7 @@ class DirectionalReward(PreferenceModel):
             return {name: getattr(found, name) for name in ("coef", "intercept", "ridge", "r2", "residual_variance")}
 
         store = None if checkpoint is None else Checkpoint(checkpoint)
-        key = f"DirectionalReward/{seed}/{self!r}/{_digest(ratings, features)}"
+        key = f"DirectionalReward/{seed}/{self!r}/{ratings_digest(ratings, features)}"
         kept = None if store is None else store.get(key)
         found = regress() if kept is None else kept[0]
         if store is not None and kept is None:
@@ -274,15 +272,6 @@ class DirectionalReward(PreferenceModel):
                 stacklevel=3,
             )
 
-    def attribute_scores(self, items: Items) -> Float[np.ndarray, "items attributes"]:
-        """Predicted attributes, in the units of the ratings."""
-        self._check_fitted()
-        return self._features(items).matmul(self.coef_.T) + self.intercept_
-
-    def coordinates(self, items: Items) -> Float[np.ndarray, "items attributes"]:
-        """Attributes decorrelated and in comparable units: what directions are over."""
-        return (self.attribute_scores(items) - self.space_mean_) @ self.space_matrix_.T
-
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """Expected reward for a person of whom nothing is known, in logits, as one column."""
         self._check_fitted()
@@ -319,108 +308,6 @@ class DirectionalReward(PreferenceModel):
         position = _position(self._trained() if membership is None else membership)
         length = np.linalg.norm(position, axis=1, keepdims=True)
         return np.where(length > 1e-12, position / np.maximum(length, 1e-300), self.direction_)
-
-    def score(self, items: Items, direction: Sequence[float] | np.ndarray) -> Float[np.ndarray, " items"]:
-        """Scores of items by a direction over `attributes_` (any length but 0; it is normalised)."""
-        return self.coordinates(items) @ self._unit(direction)
-
-    def rank(self, items: Items, direction: Sequence[float] | np.ndarray) -> Int[np.ndarray, " items"]:
-        """Codes of the items from the best to the worst by a direction."""
-        return np.argsort(-self.score(items, direction), kind="stable")
-
-    def system_prompt(
-        self,
-        direction: Sequence[float] | np.ndarray,
-        *,
-        attributes: Sequence[str] | None = None,
-        persona: str = "You are a helpful assistant.",
-    ) -> str:
-        """A direction in the form that a policy conditioned on it reads: signed weights, times 100, rounded.
-
-        Parameters
-        ----------
-        direction : sequence of float
-            Over `attributes_`.
-        attributes : sequence of str, optional
-            Only these are named; left out, those whose rounded weight is not 0.
-        persona : str
-            What comes before.
-        """
-        self._check_fitted()
-        unit = self._unit(direction)
-        weights = dict(zip(self.attributes_, np.rint(100 * unit).astype(int).tolist(), strict=True))
-        names = [name for name, weight in weights.items() if weight] if attributes is None else list(attributes)
-        unknown = [name for name in names if name not in weights]
-        if unknown:
-            raise UsageError(
-                f"There is no attribute {unknown[0]!r}.", fix=f"Choose among {', '.join(map(repr, self.attributes_))}."
-            )
-        terms = " + ".join(f"{name}*{weights[name]}" for name in names)
-        return f"{persona} Your response should maximize weighted rating = {terms}"
-
-    def best_of_n(self, items: Items, direction: Sequence[float] | np.ndarray) -> Int[np.ndarray, " pools"]:
-        """The best item of each prompt by a direction; items without prompts are one pool."""
-        pool = candidate_pools(items)
-        return best_of_n(self.score(items, direction), pool, int(pool.max(initial=-1)) + 1)
-
-    def front(
-        self,
-        items: Items,
-        *,
-        attributes: tuple[str, str] | None = None,
-        directions: Float[np.ndarray, "directions attributes"] | None = None,
-        n_bootstrap: int = 500,
-        rng: RNG = 0,
-    ) -> Front:
-        """What best-of-n reaches by direction, on the predicted attributes.
-
-        Scored by the regressions that pick: an upper bound of what people would see. For an unbiased front, give
-        `pluralism.models.pareto.front` held-out ratings as values.
-
-        Parameters
-        ----------
-        items : Items
-            Candidates; those of one prompt are a pool.
-        attributes : (str, str), optional
-            The plane in which directions go round, in 24 steps; the first two attributes by default.
-        directions : array of shape (directions, attributes), optional
-            Directions of your own; then all attributes are shown.
-        """
-        self._check_fitted()
-        k = len(self.attributes_)
-        shown = list(range(k))
-        if directions is None:
-            names = tuple(self.attributes_[:2]) if attributes is None else attributes
-            unknown = [name for name in names if name not in self.attributes_]
-            if unknown or len(set(names)) != 2:
-                raise UsageError(
-                    f"A front lies in the plane of two attributes, not {names!r}.",
-                    fix=f"Choose two of {', '.join(map(repr, self.attributes_))}, or pass directions.",
-                )
-            shown = [self.attributes_.index(name) for name in names]
-            angle = 2 * np.pi * np.arange(FRONT_ANGLES) / FRONT_ANGLES
-            directions = np.zeros((FRONT_ANGLES, k))
-            directions[:, shown] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        unit = np.stack([self._unit(direction) for direction in directions])
-        values = self.attribute_scores(items)[:, shown]
-        return front(
-            self.coordinates(items) @ unit.T,
-            values,
-            candidate_pools(items),
-            directions=unit,
-            attributes=[self.attributes_[j] for j in shown],
-            n_bootstrap=n_bootstrap,
-            rng=rng,
-        )
-
-    def _unit(self, direction: Sequence[float] | np.ndarray) -> Float[np.ndarray, " attributes"]:
-        v = np.asarray(direction, float)
-        if v.shape != (len(self.attributes_),) or not np.isfinite(v).all() or not np.any(v):
-            raise UsageError(
-                f"{direction!r} is no direction over {len(self.attributes_)} attributes.",
-                fix=f"Give one number, of either sign, for each of {', '.join(self.attributes_)}; not all 0.",
-            )
-        return v / np.linalg.norm(v)
 
     def _population(self) -> Population:
         return Population(
@@ -501,25 +388,9 @@ class DirectionalReward(PreferenceModel):
             refuse("n_draws", "a whole number of at least 64")
 
 
-def candidate_pools(items: Items) -> Int[np.ndarray, " items"]:
-    """Pools of candidates: the prompts; items without a prompt are one pool together."""
-    return np.unique(items.prompt_codes(), return_inverse=True)[1].astype(np.int64)
-
-
 def _position(placed: Membership) -> Float[np.ndarray, "users attributes"]:
     if placed.position is None:
         raise UsageError(
             "The membership says nothing of directions.", fix="Use the membership that this model's adapt() returned."
         )
     return placed.position
-
-
-def _digest(ratings: Ratings, features: np.ndarray) -> str:
-    h = hashlib.sha256()
-    for array in (ratings.user, ratings.item, ratings.attribute, ratings.value, ratings.weight):
-        h.update(np.ascontiguousarray(array).data)
-    h.update(str(features.dtype).encode())
-    h.update(repr((ratings.attributes.to_pylist(), ratings.items.prompt_codes().tobytes())).encode())
-    for start in range(0, len(features), 65_536):
-        h.update(np.ascontiguousarray(features[start : start + 65_536]).data)
-    return h.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,7 +11,10 @@ from jaxtyping import Bool, Float, Int
 from pluralism.errors import UsageError
 from pluralism.random import RNG, as_generator
 
-__all__ = ["Front", "best_of_n", "chebyshev", "front", "hypervolume", "pareto_front"]
+if TYPE_CHECKING:
+    from pluralism.data import Items
+
+__all__ = ["Front", "best_of_n", "candidate_pools", "chebyshev", "front", "hypervolume", "pareto_front"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,11 @@ def chebyshev(
     best = points.max(axis=0) if ideal is None else np.asarray(ideal, float)
     short = w * (best - points)
     return -short.max(axis=1) - augmentation * short.sum(axis=1)
+
+
+def candidate_pools(items: Items) -> Int[np.ndarray, " items"]:
+    """Pools of candidates: the prompts; items without a prompt are one pool together."""
+    return np.unique(items.prompt_codes(), return_inverse=True)[1].astype(np.int64)
 
 
 def best_of_n(
