@@ -272,8 +272,7 @@ class VPL(PreferenceModel):
             raise UsageError(
                 "The membership holds no places of this model.", fix="Use what this model's adapt() returned."
             )
-        turns = np.sqrt(np.arange(1, placed.position.shape[1] + 1) * 2.0 + 1.0)
-        half = ndtri(np.mod(np.arange(1, N_DRAWS // 2 + 1)[:, None] * turns, 1.0))
+        half = ndtri(_spread_out(N_DRAWS // 2, placed.position.shape[1]))
         half *= np.sqrt(N_DRAWS / 2) / np.linalg.norm(half, axis=0)
         noise = np.concatenate([half, -half])
         spread = np.sqrt(np.diagonal(placed.covariance, axis1=1, axis2=2))
@@ -357,3 +356,12 @@ class VPL(PreferenceModel):
 
 def _diagonal(variance: Float[np.ndarray, "users factors"]) -> Float[np.ndarray, "users factors factors"]:
     return variance[:, :, None] * np.eye(variance.shape[1])
+
+
+def _spread_out(count: int, factors: int) -> Float[np.ndarray, "count factors"]:
+    """Points spread evenly over the open unit cube: a lattice along powers of the generalised golden ratio."""
+    ratio = 2.0
+    for _ in range(64):
+        ratio = (1.0 + ratio) ** (1.0 / (factors + 1))
+    turns = ratio ** -np.arange(1.0, factors + 1.0)
+    return np.mod(0.5 + np.arange(1, count + 1)[:, None] * turns, 1.0)

@@ -6,6 +6,7 @@ from pluralism.data import Comparisons
 from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
 from pluralism.models import VPL, BradleyTerry
+from pluralism.models.vpl import _spread_out
 from pluralism.models.vpl_network import Answers, encode, initial_weights, rewards
 from pluralism.testing import check_preference_model
 
@@ -143,3 +144,12 @@ def test_items_without_features_and_foreign_memberships_are_refused():
     model = VPL(**(CHEAP | {"max_epochs": 3})).fit(data)
     with pytest.raises(UsageError, match="places"):
         model.predict_proba(data, membership=BradleyTerry(ridge=1.0, item_effects=False).fit(data).membership())
+
+
+@pytest.mark.parametrize("factors", [1, 4, 8, 13])
+def test_draws_of_a_place_are_finite_and_spread_out(factors):
+    points = _spread_out(200, factors)
+    assert points.min() > 0
+    assert points.max() < 1
+    assert np.abs(points.mean(axis=0) - 0.5).max() < 0.03
+    assert np.abs(np.corrcoef(points, rowvar=False) - np.eye(factors)).max() < 0.35
