@@ -104,9 +104,20 @@ def test_randomness_comes_in_as_an_argument() -> None:
 def test_every_library_that_is_imported_is_declared() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["bayes"], *extras["embed"], *extras["llm"], *extras["testing"], *extras["trl"]]
+    declared = [
+        *project["dependencies"],
+        *extras["bayes"],
+        *extras["embed"],
+        *extras["llm"],
+        *extras["testing"],
+        *extras["trl"],
+    ]
     names = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0].lower().replace("-", "_") for line in declared}
-    names = {{"pyro_ppl": "pyro", "scikit_learn": "sklearn"}.get(name, name) for name in names} | {"pluralism"} | sys.stdlib_module_names
+    names = (
+        {{"pyro_ppl": "pyro", "scikit_learn": "sklearn"}.get(name, name) for name in names}
+        | {"pluralism"}
+        | sys.stdlib_module_names
+    )
     found = {(library, place(path, node)) for path, node in library_nodes() for library in imported(node)}
     assert not {(library, where) for library, where in found if library and library not in names}
 

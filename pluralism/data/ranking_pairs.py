@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
+from pluralism.block_pairs import pairs_between, pairs_within, random_sides
 from pluralism.data.comparisons import Comparisons
-from pluralism.data.pairs import pairs_between, pairs_within, random_sides
 from pluralism.data.rankings import Rankings
 from pluralism.errors import UsageError
 from pluralism.random import RNG, as_generator

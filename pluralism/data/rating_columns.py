@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pluralism.block_pairs import pairs_within, random_sides
 from pluralism.data.columns import number_column, require_columns, time_column, warn_of_misspellings
 from pluralism.data.comparisons import Comparisons
 from pluralism.data.item_columns import item_labels, item_reader
 from pluralism.data.items import Items
 from pluralism.data.labels import clean_labels, encode_labels
 from pluralism.data.optional_columns import arrow_labels, arrow_times
-from pluralism.data.pairs import pairs_within, random_sides
 from pluralism.data.ratings import Ratings, Scale, scale_bounds, scale_of
 from pluralism.data.sources import Source
 from pluralism.errors import UsageError

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from jaxtyping import Float, Int
 
-from pluralism.data.pairs import pairs_within
+from pluralism.block_pairs import pairs_within
 from pluralism.solvers.features import FeatureMatrix
 from pluralism.solvers.pairs import PairProblem, PassResult
 from pluralism.solvers.ranking_kernels import stage_curvature, steps_down, sweep_ballots, sweep_ballots_parallel

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pluralism.block_pairs import pairs_between, pairs_within
 from pluralism.data.items import Items
-from pluralism.data.pairs import pairs_between, pairs_within
 from pluralism.data.ratings import Ratings
 from pluralism.errors import DataError, DataWarning, UsageError
 
