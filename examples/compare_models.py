@@ -186,7 +186,11 @@ def hhh_alignment():
 PEOPLE = ("maxmin", "bayes-mixture", "shared-private", "pal-a", "lore", "per-user", "vpl")
 VOTES = ("binary", "ideal-points")
 BASELINES = ("length", "items", "bt", "bt + length")
-CHANGES = {"maxmin": {"max_groups": 4, "n_init": 2}}
+CHANGES = {
+    "maxmin": {"max_groups": 4, "n_init": 2},
+    "pal-a": {"n_prototypes": 3, "concentration": 1.0},
+    "lore": {"rank": 3, "concentration": 1.0},
+}
 SETS = {
     "ukp_convarg": (ukp_convarg, (*BASELINES, *PEOPLE, "ordinal", "general")),
     "anthropic_personas": (anthropic_personas, (*BASELINES, *PEOPLE, "general")),

@@ -79,7 +79,7 @@ class MultiSource(LinearPreferenceModel):
     Examples
     --------
     >>> from pluralism.data import Comparisons
-    >>> data = Comparisons.from_arrays(["a", "b", "a"], ["b", "c", "c"], source=["web", "web", "lab"])
+    >>> data = Comparisons.from_arrays(["a", "b", "c"], ["b", "c", "a"], source=["web", "web", "lab"])
     >>> MultiSource(ridge=1.0, drift=3.0).fit(data).sources_
     ['web', 'lab']
     """

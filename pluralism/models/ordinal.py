@@ -82,7 +82,7 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
     Examples
     --------
     >>> from pluralism.data import Comparisons
-    >>> data = Comparisons.from_arrays(["a", "a", "b"], ["b", "c", "c"], strength=[1, 3, 1])
+    >>> data = Comparisons.from_arrays(["a", "a", "b", "c"], ["b", "c", "c", "a"], strength=[1, 3, 1, 1])
     >>> model = OrdinalBradleyTerry(ridge=1.0).fit(data)
     >>> bool(np.diff(model.reward(data.items)[:, 0]).max() < 0)
     True

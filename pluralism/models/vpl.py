@@ -99,7 +99,7 @@ class VPL(PreferenceModel):
     --------
     >>> from pluralism.data.simulate import simulate_mixture
     >>> data = simulate_mixture(n_users=20, n_groups=2, n_items=60, dim=4, rng=0).comparisons
-    >>> model = VPL(factors=2, hidden=8, max_epochs=20, warm_up=5, patience=20).fit(data)
+    >>> model = VPL(factors=2, hidden=8, max_epochs=200, patience=3).fit(data)
     >>> model.adapt(data).position.shape
     (20, 2)
     """

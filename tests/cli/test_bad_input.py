@@ -158,7 +158,7 @@ def test_features_that_do_not_fit(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--model", "pal-z"), ("pal-z", "bt, maxmin")),
+        (("--model", "pal-z"), ("pal-z", "bt, crm")),
         (("--model", "absent.toml"), ("absent.toml",)),
         (("--encoder", "minlm"), ("minlm", "minilm")),
         (("--encoder", "hash:64", "--encoder-option", "pooling=cls"), ("pooling",)),
