@@ -1,4 +1,8 @@
-"""PAL on simulated ideal points: does the elbow stand at the true number of prototypes, and what do few answers bring?
+"""
+PAL on simulated ideal points
+=============================
+
+Does the elbow stand at the true number of prototypes, and what do few answers bring?
 
 Hundred people judge pairs of items of 16 features without error, by the distance to an ideal point of their own: one of
 three prototypes ("partition") or a mixture of them, drawn evenly from the simplex. IdealPoint with the identity map is

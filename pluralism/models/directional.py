@@ -69,7 +69,7 @@ class DirectionalReward(DirectionChoice):
     intercept_, ridge_, r2_ : arrays of shape (attributes,)
         `r2_` is cross-validated (NaN with one prompt alone).
     space_mean_, space_matrix_ : arrays of shape (attributes,), (attributes, attributes)
-        Coordinates are space_matrix_ @ (attributes - space_mean_).
+        Coordinates are ``space_matrix_ @ (attributes - space_mean_)``.
     direction_, concentration_, temperature_, temperature_spread_
         The population: mean direction, concentration around it (0: anywhere), median temperature and the standard
         deviation of its logarithm.

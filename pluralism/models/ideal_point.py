@@ -25,9 +25,9 @@ __all__ = ["IdealPoint"]
 class IdealPoint(PrototypeModel):
     """Ideal points in a space that all people share, mixed from prototypes (PAL-A).
 
-    P(user u prefers left) = sigmoid(|f(right) - a_u|^2 - |f(left) - a_u|^2) with a_u = sum_k w_uk P_k, w_u on the
-    simplex. As |a_u|^2 cancels, this is linear in w_u: prototype k rewards an item with 2 f . P_k - |f|^2, up to a
-    constant.
+    P(user u prefers left) = sigmoid(D(right, a_u) - D(left, a_u)), where D is the squared distance of an item's f to
+    a_u = sum_k w_uk P_k, w_u on the simplex. As the square of a_u cancels, this is linear in w_u: prototype k rewards
+    an item with 2 f . P_k - f . f, up to a constant.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class IdealPoint(PrototypeModel):
     Attributes
     ----------
     map_ : array of shape (latent, dim) or None
-        f(e) = map_ (e - center_); None for the identity. With a hidden layer the columns for its units follow.
+        ``f(e) = map_ @ (e - center_)``; None for the identity. With a hidden layer the columns for its units follow.
     prototypes_ : array of shape (groups, latent)
         Where the prototypes are in the space; for the identity, among the features.
     sharpness_ : float or None
@@ -144,7 +144,7 @@ class IdealPoint(PrototypeModel):
         return self.map == "mlp"
 
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
-        """Reward of each item for somebody at each prototype, 2 f . P_k - |f|^2, in logits."""
+        """Reward of each item for somebody at each prototype, 2 f . P_k - f . f, in logits."""
         centred = self._centred(items)
         if self.heads_ is not None:
             return centred.matmul(self.heads_.T) - self.sharpness_ * centred.square[:, None]

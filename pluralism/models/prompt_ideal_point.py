@@ -36,8 +36,8 @@ class PromptIdealPoint(PrototypeModel):
 
     Prototype k asks of an answer to prompt c that it be close to g_k(c) = P_k + B_k h(c), where h(c) is what is known
     of the prompt; an answer x is at f(x) = A x. People are weights on the prototypes. With loss "distance" prototype k
-    rewards x with 2 f . g_k - |f|^2, with "angle" by the cosine of f and g_k times a scale that is learnt, softened
-    where either is short: s f . g_k / sqrt((1 + |f|^2) (1 + |g_k|^2)).
+    rewards x with 2 f . g_k - f . f, with "angle" by the cosine of f and g_k times a scale that is learnt, softened
+    where either is short: s f . g_k / sqrt((1 + f . f) (1 + g_k . g_k)).
 
     What is known of prompts are `Items.prompt_features` (see `Items.with_prompt_features` and
     `Items.embed(prompts=True)`). Without them a prompt is described by the mean features of its items, and a

@@ -15,7 +15,7 @@ from pluralism.reports.sections.subject import Part, Subject
 
 __all__ = ["GROUPS", "ONE", "accuracy", "verdict"]
 
-ONE, GROUPS = "one reward for everybody", "a reward for each group"
+ONE, GROUPS, PERSONAL = "one reward for everybody", "a reward for each group", "a reward for each person"
 _METRICS = (
     ("accuracy", "Choices predicted", "higher"),
     ("nll", "Negative log-likelihood, nats a judgement", "lower"),
@@ -30,7 +30,8 @@ def accuracy(subject: Subject, held: HeldOut | str) -> Part:
     """All scores, overall and by group, with differences; reliability diagrams. A string says why there are none."""
     if isinstance(held, str):
         return {"missing": held}, {}
-    names = {"model": GROUPS if subject.n_groups > 1 else ONE, "pooled": ONE}
+    names = {"model": PERSONAL if subject.personal else GROUPS if subject.n_groups > 1 else ONE, "pooled": ONE}
+    short = "each person" if subject.personal else "groups" if subject.n_groups > 1 else "one reward"
     content: dict[str, Any] = {
         "refitted": held.refitted,
         "rule": held.rule,
@@ -43,7 +44,7 @@ def accuracy(subject: Subject, held: HeldOut | str) -> Part:
         "group_difference": dict(held.group_difference),
         "verdict": verdict(held),
         "names": names,
-        "short_names": {"model": "groups" if subject.n_groups > 1 else "one reward", "pooled": "one reward"},
+        "short_names": {"model": short, "pooled": "one reward"},
         "metrics": [_metric(held, *metric) for metric in _METRICS],
         "groups": _group_rows(held.model, held.pooled, held.group_difference),
         "known": None
@@ -59,7 +60,7 @@ def accuracy(subject: Subject, held: HeldOut | str) -> Part:
             if e is not None and e.reliability is not None
         ],
         "missing_pooled": "the model has one reward for everybody itself"
-        if subject.n_groups == 1
+        if subject.n_groups == 1 and not subject.personal
         else "no pooled model was given, and the model brings none along"
         if held.pooled is None
         else None,

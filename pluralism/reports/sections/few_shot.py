@@ -17,7 +17,7 @@ MOST_OF_THE_GAIN = 0.8
 
 def few_shot(subject: Subject) -> Part:
     """Few-shot curve of a fifth of the people, for a model fitted anew without them."""
-    if subject.n_groups == 1:
+    if subject.n_groups == 1 and not subject.personal:
         return {"missing": "with one reward for everybody, no answer of a new person changes a prediction"}, {}
     data = some_users(subject.data, subject.sample, subject.seed)
     try:

@@ -13,6 +13,8 @@ from pluralism.reports.sections.subject import Part, Subject
 __all__ = ["certainty", "groups"]
 
 LEVEL = 0.95
+NO_GROUPS = "the model has one reward for everybody"
+NOBODY = "with one reward for everybody there is nobody to place"
 
 
 def groups(subject: Subject) -> Part:
@@ -42,14 +44,16 @@ def groups(subject: Subject) -> Part:
         "no_intervals": None if bounds is not None else "this model keeps no posterior of the group sizes",
     }
     if subject.n_groups == 1:
-        return content | {"missing": "the model has one reward for everybody"}, {}
+        why = "each person has a reward of their own, around a common one" if subject.personal else NO_GROUPS
+        return content | {"missing": why}, {}
     return content, {"groups": GroupsDisplay.from_model(subject.model, level=LEVEL)}
 
 
 def certainty(subject: Subject) -> Part:
     """How sure it is who belongs where."""
     if subject.n_groups == 1:
-        return {"missing": "with one reward for everybody there is nobody to place"}, {}
+        why = "people are not placed in groups here, but each by their own answers" if subject.personal else NOBODY
+        return {"missing": why}, {}
     membership = subject.model.membership()
     display = MembershipDisplay(membership, names=subject.names)
     sure = membership.certainty

@@ -45,6 +45,11 @@ class Subject:
     seed: int
 
     @property
+    def personal(self) -> bool:
+        """Whether each person has a reward of their own, around that of a group or of everybody."""
+        return self.model.places != "groups"
+
+    @property
     def fitted(self) -> Any:
         """The model, for attributes that not every model has."""
         return self.model

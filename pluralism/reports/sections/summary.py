@@ -40,6 +40,8 @@ def summary(subject: Subject, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _headline(subject: Subject, parts: Mapping[str, Any], people: str) -> str:
+    if subject.personal:
+        return f"A reward for each of {people}"
     if subject.n_groups == 1:
         chosen = parts["selection"]["rows"] is not None
         return f"One reward explains {people}" if chosen else f"One reward, fitted to {people}"
@@ -64,6 +66,11 @@ def _groups(subject: Subject, parts: Mapping[str, Any]) -> list[str]:
         for row in rows
     ]
     return [f"They fall into {subject.n_groups} groups: {', '.join(sizes)}."]
+
+
+def _who_predicts(subject: Subject) -> str:
+    """Who predicts, with the verb."""
+    return "a reward for each person predicts" if subject.personal else "the groups predict"
 
 
 def _gain(subject: Subject, parts: Mapping[str, Any]) -> list[str]:
@@ -92,7 +99,7 @@ def _gain(subject: Subject, parts: Mapping[str, Any]) -> list[str]:
         ]
     size = "a little better" if part["verdict"] == "better" and value < LITTLE else ""
     said = (
-        f"{on}, the groups predict {percent(own, 1)} of the choices, one reward for everybody "
+        f"{on}, {_who_predicts(subject)} {percent(own, 1)} of the choices, one reward for everybody "
         f"{percent(part['pooled']['accuracy'], 1)}: {signed(100 * value, 1)} points{points}"
     )
     return [f"{said}, {size} ({nats} in negative log-likelihood)." if size else f"{said}."]
