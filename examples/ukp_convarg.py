@@ -129,7 +129,7 @@ tie_nll = {
 }
 print("\nis it a tie? (NLL)")
 for name, p in tie_nll.items():
-    print(f"{name:<34} {-np.mean(np.log(np.where(tied, p, 1 - p))):.3f}")
+    print(f"{name:<42} {-np.mean(np.log(np.where(tied, p, 1 - p))):.3f}")
 
 # %%
 # Debates left out

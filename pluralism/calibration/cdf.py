@@ -140,9 +140,14 @@ class CDFCalibrator:
             rows = np.arange(n_prompts) if len(self.reference_) == n_prompts else np.zeros(n_prompts, np.int64)
         else:
             rows = np.asarray(prompt)
-            if rows.shape != (n_prompts,) or rows.dtype.kind not in "iu" or rows.max() >= len(self.reference_):
+            if (
+                rows.shape != (n_prompts,)
+                or rows.dtype.kind not in "iu"
+                or rows.max() >= len(self.reference_)
+                or rows.min() < -1
+            ):
                 raise UsageError(
-                    f"prompt must be {n_prompts} row(s) below {len(self.reference_)}.",
+                    f"prompt must be {n_prompts} row(s) from -1 to {len(self.reference_) - 1}.",
                     fix="Use -1 for unknown prompts.",
                 )
         without = int(np.sum((rows < 0) | (self.n_references_[rows] == 0).any(axis=1)))

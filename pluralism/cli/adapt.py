@@ -76,6 +76,8 @@ def adapt(
             out.parent.mkdir(parents=True, exist_ok=True)
             membership.write(out)
         first = membership.users[:SHOWN].to_pylist()
+        # weights and vectors have no group to be certain of
+        grouped = model.places == "groups" and membership.n_groups > 1
         document = {
             "run": str(run),
             "out": str(out),
@@ -83,7 +85,9 @@ def adapt(
             "n": int(membership.n.sum()),
             "n_groups": membership.n_groups,
             "group_shares": membership.posterior.mean(axis=0) if len(membership) else [],
-            "placed_with_90_percent": float((membership.certainty >= 0.9).mean()) if len(membership) else None,
+            "placed_with_90_percent": float((membership.certainty >= 0.9).mean())
+            if len(membership) and grouped
+            else None,
         }
         shown = [
             [clean_text(name, 24), int(n), *(number(p, 2) for p in posterior)]
@@ -95,8 +99,10 @@ def adapt(
 def _render(console: Console, found: dict[str, Any], shown: list[list[Any]]) -> None:
     from pluralism.reports import group_name
 
-    heading(console, f"{found['users']:,} users placed by {found['n']:,} answers in {found['n_groups']} groups")
-    console.print(f"{percent(found['placed_with_90_percent'])} with 90 % certainty\n")
+    sure = found["placed_with_90_percent"]
+    where = f" in {found['n_groups']} groups" if sure is not None else ""
+    heading(console, f"{found['users']:,} users placed by {found['n']:,} answers{where}")
+    console.print("" if sure is None else f"{percent(sure)} with 90 % certainty\n")
     print_table(console, ["user", "answers", *map(group_name, range(found["n_groups"]))], shown)
     if found["users"] > len(shown):
         console.print(f"and {found['users'] - len(shown):,} more")

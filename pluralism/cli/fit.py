@@ -180,10 +180,11 @@ def model_of(name: str, changes: Mapping[str, Any]) -> tuple[Recipe, PreferenceM
 
     recipe = read_recipe(name)
     if "n_groups" in changes and "n_groups" not in recipe.build().get_params():
+        own = next((n for n in ("n_prototypes", "rank") if n in recipe.build().get_params()), None)
         raise UsageError(
-            f"{recipe.kind} has one reward for everybody and takes no number of groups.",
+            f"{recipe.kind} takes no number of groups.",
             where=f"--groups with --model {name}",
-            fix="Leave out --groups, or choose --model maxmin.",
+            fix=f"Use --set {own}=K." if own else "Leave out --groups, or choose --model maxmin.",
         )
     return recipe, recipe.build(**changes)
 

@@ -63,9 +63,10 @@ def votes_from_ratings(
 
 def _middle(ratings: Ratings) -> float:
     """The middle of the scale, or of the lowest and the highest value given."""
-    if len(ratings) == 0:
+    counted = ratings.value[ratings.weight > 0]
+    if len(counted) == 0:
         return 0.0
-    seen = float(ratings.value.min()), float(ratings.value.max())
+    seen = float(counted.min()), float(counted.max())
     low, high = ratings.scale.get(str(ratings.attributes[int(ratings.attribute[0])]), seen)
     if low == high:
         raise DataError(

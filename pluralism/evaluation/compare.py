@@ -107,7 +107,9 @@ def compare(
     grouping = _common_groups(fitted, test, placements, groups)
     p = {name: predictions(model, test, placements[name].membership) for name, model in fitted.items()}
     controls = {
-        name: predictions(model.control_, test, None) for name, model in fitted.items() if hasattr(model, "control_")
+        name: predictions(model.control_, test, None)
+        for name, model in fitted.items()
+        if getattr(model, "control_", None) is not None
     }
     paired = paired_scores(
         {("model", name): values for name, values in p.items()}

@@ -159,7 +159,7 @@ def few_shot_curve(
     settings = Settings(n_bootstrap=n_bootstrap, level=level, seed=seed)
     comparisons, left_out = _unseen(model, drop_weightless(comparisons), shots[-1] + min_held_out)
     parts: dict[object, list[np.ndarray]] = {s: [] for s in shots}
-    has_control = hasattr(model, "control_")
+    has_control = getattr(model, "control_", None) is not None
     parts |= {"control": []} if has_control else {}
     kept: list[np.ndarray] = []
     for repeat in range(repeats):

@@ -296,7 +296,7 @@ class CollaborativeReward(LinearPreferenceModel):
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)
         self.rejection_ = RejectionReport.from_dict(document["rejection_"])
-        known = len(self.rejection_.users) == len(self.users_)
+        known = len(self.rejection_.users) == int(np.sum(self.n_answers_ > 0))
         require_state(known, "the rejection report is of other users")
 
 

@@ -281,7 +281,7 @@ class DirectionalReward(DirectionChoice):
         """Expected reward of each item for each person, in logits."""
         self._check_fitted()
         placed = self._trained() if membership is None else membership
-        return self.temperature_ * self.coordinates(items) @ _position(placed).T
+        return self.temperature_ * self.coordinates(items) @ _position(placed, len(self.space_mean_)).T
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """P(left preferred) for a person of whom nothing is known, in one column."""
@@ -305,7 +305,7 @@ class DirectionalReward(DirectionChoice):
     def directions(self, membership: Membership | None = None) -> Float[np.ndarray, "users attributes"]:
         """Unit directions of users: their posterior mean, normalised (the population's where that is 0)."""
         self._check_fitted()
-        position = _position(self._trained() if membership is None else membership)
+        position = _position(self._trained() if membership is None else membership, len(self.space_mean_))
         length = np.linalg.norm(position, axis=1, keepdims=True)
         return np.where(length > 1e-12, position / np.maximum(length, 1e-300), self.direction_)
 
@@ -355,7 +355,7 @@ class DirectionalReward(DirectionChoice):
     ) -> Float[np.ndarray, " pairs"]:
         """E sigma(t v . d) for v with the placed moments (MacKay 1992: the logit shrunk by its variance)."""
         difference = self.temperature_ * self._differences(comparisons)
-        z = np.sum(difference * _position(placed)[user], axis=1)
+        z = np.sum(difference * _position(placed, len(self.space_mean_))[user], axis=1)
         spread = np.zeros(len(z))
         if placed.covariance is not None:
             spread = np.einsum("na,nab,nb->n", difference, placed.covariance[user], difference)
@@ -388,9 +388,14 @@ class DirectionalReward(DirectionChoice):
             refuse("n_draws", "a whole number of at least 64")
 
 
-def _position(placed: Membership) -> Float[np.ndarray, "users attributes"]:
+def _position(placed: Membership, width: int) -> Float[np.ndarray, "users attributes"]:
     if placed.position is None:
         raise UsageError(
             "The membership says nothing of directions.", fix="Use the membership that this model's adapt() returned."
+        )
+    if placed.position.shape[1] != width:
+        raise UsageError(
+            f"The membership is over {placed.position.shape[1]} attributes, the model has {width}.",
+            fix="Use the membership that this model's adapt() returned.",
         )
     return placed.position

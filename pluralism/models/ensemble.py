@@ -401,6 +401,11 @@ def _check_member(member: PreferenceModel) -> None:
             "need not be the same people.",
             fix="Use members that have one reward for everybody, such as BradleyTerry.",
         )
+    if not member.transitive:
+        raise UsageError(
+            f"A {type(member).__name__} cannot be a member: its choices may run in circles, which rewards cannot.",
+            fix="Use members whose rewards say all, such as BradleyTerry.",
+        )
 
 
 def _named(callback: Callback | None, number: int) -> Callback | None:

@@ -152,6 +152,12 @@ class PlacedByFactors(LinearPreferenceModel):
     ) -> tuple[Float[np.ndarray, "users positions"], Float[np.ndarray, "users positions positions"]]:
         if placed.position is None or placed.covariance is None:
             raise UsageError("The membership says nothing of factors.", fix="Use what this model's adapt() returned.")
+        expected = self.n_groups_ * len(self.factor_names_) + (self.tie_mean_ is not None)
+        if placed.position.shape[1] != expected:
+            raise UsageError(
+                f"The membership has {placed.position.shape[1]} factors, the model {expected}.",
+                fix="Use what this model's adapt() returned.",
+            )
         return placed.position, placed.covariance
 
     def _table(self, items: Items) -> Float[np.ndarray, "items columns"]:

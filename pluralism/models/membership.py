@@ -107,6 +107,11 @@ class Membership:
             mine, other = getattr(self, name), getattr(otherwise, name)
             if mine is None or other is None:
                 return None
+            if mine.shape[1:] != other.shape[1:]:
+                raise UsageError(
+                    f"The membership has {mine.shape[-1]} factors, the model {other.shape[-1]}.",
+                    fix="Use the membership that this model's adapt() returned.",
+                )
             shape = (len(users), *mine.shape[1:])
             out = np.array(np.broadcast_to(other, shape))
             out[known] = mine[rows[known]]

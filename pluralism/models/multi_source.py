@@ -176,6 +176,12 @@ class MultiSource(LinearPreferenceModel):
         memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
         with suitable_threads(prepared.problem):
             plan = choose_terms(control, people, Terms(), 1, memory, seed)
+            extra = plan.terms.item_precision is not None or len(self.covariates) > 0 or self.position_bias
+            if self.published and extra:
+                raise UsageError(
+                    "The published training is of a head on features alone.",
+                    fix="Set item_effects=False, and leave covariates and position_bias out.",
+                )
             learn_sources(self, replace(prepared, comparisons=comparisons), people, plan, memory, seed)
         self._count(comparisons, code, named.users)
         return self

@@ -72,6 +72,12 @@ class Prepared:
         h = hashlib.sha256()
         for array in (p.user_start, p.left, p.right, p.outcome, p.weight, p.design):
             h.update(np.ascontiguousarray(array).data)
+        items = self.comparisons.items
+        h.update(self.comparisons.origin.encode())
+        # folds and prototypes may depend on prompts
+        h.update(np.ascontiguousarray(items.prompt_codes()).data)
+        if items.prompt_features is not None:
+            h.update(np.ascontiguousarray(items.prompt_features).data)
         if p.features is not None:
             h.update(str(p.features.array.dtype).encode())
             for start in range(0, p.n_items, 65_536):

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from pluralism.models.linear import LinearPreferenceModel
+
 if TYPE_CHECKING:
     from pluralism.data import Items
     from pluralism.models import PreferenceModel
@@ -44,7 +46,7 @@ def contrast_std(
         In logits; None where the model keeps no covariance.
     """
     covariance = getattr(model, "covariance_", None)
-    if covariance is None:
+    if covariance is None or not isinstance(model, LinearPreferenceModel):
         return None
     fitted: Any = model
     dim = 0 if fitted.coef_ is None else fitted.coef_.shape[1]

@@ -159,10 +159,17 @@ def descend_together(
     objective = SourceObjective(problem, terms.but(shared=None), np.ones(problem.n_users))
     precondition = objective.preconditioner(pair_gram(problem, rng))
     total = problem.total_weight
+    # a source without weight has no loss to lower, and would hold all others where they are
+    living = np.flatnonzero(np.bincount(problem.user, problem.weight, problem.n_users) > 0)
+
+    def of_living(x: Float[np.ndarray, " parameters"]) -> tuple[np.ndarray, np.ndarray]:
+        losses, gradients = per_source(problem, terms, x)
+        return losses[living], gradients[living]
+
     x = np.zeros(objective.size)
-    losses, gradients = per_source(problem, terms, x)
+    losses, gradients = of_living(x)
     path = [total * float(losses.mean())]
-    weights = np.full(problem.n_users, 1.0 / problem.n_users)
+    weights = np.full(len(living), 1.0 / len(living))
     converged, value, step = False, 0.0, 1.0
     for _ in range(max_iter):
         steps = np.stack([precondition(total * g) for g in gradients])
@@ -180,7 +187,7 @@ def descend_together(
         slope = gradients @ direction
         t, accepted = min(1.0, 4.0 * step), False
         for _ in range(MAX_HALVINGS):
-            new_losses, new_gradients = per_source(problem, terms, x + t * direction)
+            new_losses, new_gradients = of_living(x + t * direction)
             if np.all(new_losses <= losses + 1e-4 * t * slope):
                 accepted = True
                 break
@@ -193,4 +200,6 @@ def descend_together(
         path.append(total * float(losses.mean()))
     gradient = total * (weights @ gradients)
     minimum = Minimum(x, path[-1], gradient, total * value, path, max(len(path) - 1, 1), converged)
-    return SourceFit(minimum, weights)
+    shares = np.zeros(problem.n_users)
+    shares[living] = weights
+    return SourceFit(minimum, shares)
