@@ -24,7 +24,8 @@ SHADES_AT = 2.0
 def agreement(subject: Subject) -> Part:
     """How often groups would choose alike, the texts that unite and divide them, and the prompts that do."""
     if subject.n_groups == 1:
-        return {"missing": "the model has no groups that could agree or split"}, {}
+        what = "people differ by degree" if subject.personal else "the model has one reward for everybody"
+        return {"missing": f"{what}, so there are no groups to agree or to split"}, {}
     found = subject.preferences
     if found is None:
         return {"missing": NO_PAIRS}, {}
