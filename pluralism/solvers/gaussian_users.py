@@ -213,7 +213,6 @@ class GaussianUsers:
             self.precision[covariates[covariate], column] = terms.covariate_precision
         self.free = np.isfinite(self.precision)
         self.penalty = np.where(self.free, self.precision, 0.0)
-        self.loadings = loadings
 
     def block(self, x: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, "rows columns"]:
         """The coefficients within x, as a view: features, items, covariates by groups and factors."""
