@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float, Int
 from scipy.special import expit
 
@@ -22,6 +21,7 @@ from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.multi_source_fit import learn_sources
 from pluralism.models.preparation import prepare
+from pluralism.models.state import require_state
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import Terms, suitable_threads
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["MultiSource"]
 
 WEIGHTS = ("uniform", "size", "min_norm", "min_norm_normalised", "group_dro")
-UNNAMED = "(no source)"
 
 
 class MultiSource(LinearPreferenceModel):
@@ -61,8 +60,8 @@ class MultiSource(LinearPreferenceModel):
 
     Attributes
     ----------
-    sources_ : list of str
-        Names of the sources, in the order of the groups.
+    sources_ : list of str or None
+        Names of the sources, in the order of the groups; None where rows name none, which are a source of their own.
     source_weights_ : array of shape (groups,)
         What each source's mean loss counted for at the end of the fit.
     shared_coef_ : array of shape (1, dim) or None
@@ -95,7 +94,6 @@ class MultiSource(LinearPreferenceModel):
         },
         optional=SPEC.optional | {"shared_coef_", "shared_item_effects_"},
         optional_numbers=(*SPEC.optional_numbers, "drift_"),
-        names=(*SPEC.names, "sources_"),
         plain=(*SPEC.plain, "drift_path_"),
     )
 
@@ -143,6 +141,8 @@ class MultiSource(LinearPreferenceModel):
     ) -> Self:
         """Fit to comparisons, by their `source`; without sources there is one, and the model is Bradley-Terry.
 
+        Rows that name no source are one more source.
+
         Parameters
         ----------
         comparisons : Comparisons
@@ -162,7 +162,7 @@ class MultiSource(LinearPreferenceModel):
         )
         check_settings(control)
         self._check()
-        named, code = _by_source(comparisons)
+        named, names = _by_source(comparisons)
         people = prepare(comparisons, self.covariates, position_bias=self.position_bias)
         prepared = prepare(named, self.covariates, position_bias=self.position_bias)
         if self.published and prepared.problem.features is None:
@@ -182,8 +182,13 @@ class MultiSource(LinearPreferenceModel):
                     "The published training is of a head on features alone.",
                     fix="Set item_effects=False, and leave covariates and position_bias out.",
                 )
-            learn_sources(self, replace(prepared, comparisons=comparisons), people, plan, memory, seed)
-        self._count(comparisons, code, named.users)
+            order = learn_sources(self, replace(prepared, comparisons=comparisons), plan, memory, seed)
+        present = [names[int(label)] for label in prepared.users.to_pylist()]
+        self.sources_ = [present[k] for k in order]
+        placed = self.adapt(comparisons)
+        users = np.unique(comparisons.user)
+        self.users_, self.posterior_ = placed.users.take(pa.array(users)), placed.posterior[users]
+        self.n_answers_ = placed.n[users]
         return self
 
     def predict_proba(
@@ -191,8 +196,9 @@ class MultiSource(LinearPreferenceModel):
     ) -> Float[np.ndarray, " pairs"]:
         """P(left preferred) for each row.
 
-        By its source's head where the source is known, by the shared head where the row names another one, and by the
-        mix of sources behind the row's user where it names none.
+        By its source's head where the source is known, by the shared head where the row names another one. A row that
+        names none is predicted as such rows of the fit were, or, where all of them had a source, by the mix of sources
+        behind its user.
         """
         self._check_fitted()
         z = self._logits(comparisons)
@@ -220,8 +226,9 @@ class MultiSource(LinearPreferenceModel):
     def adapt(self, comparisons: Comparisons) -> Membership:
         """Which sources' heads speak for each user: those their rows name, or those that explain them.
 
-        A row that names a source counts as one answer for it, beside the shares of the sources as one answer more;
-        answers without a source are weighed by their likelihood.
+        A row of a known source counts as one answer for it, beside the shares of the sources as one answer more (rows
+        that name none, for the source that such rows were in the fit). Answers of unknown sources are weighed by their
+        likelihood.
         """
         self._check_fitted()
         code = self._source_codes(comparisons)
@@ -241,29 +248,17 @@ class MultiSource(LinearPreferenceModel):
         counts = np.bincount(cell, comparisons.weight[rows], size).astype(np.float64)
         return counts.reshape(comparisons.n_users, self.n_groups_)
 
-    def _count(self, comparisons: Comparisons, code: Int[np.ndarray, " pairs"], names: pa.Array) -> None:
-        """Place the training users by the sources of their rows."""
-        present = np.unique(comparisons.user)
-        self.users_ = comparisons.users.take(pa.array(present))
-        position = {name: k for k, name in enumerate(self.sources_)}
-        order = np.array([position.get(name, -1) for name in names.to_pylist()], np.int64)
-        counts = self._source_counts(comparisons, order[code])[present]
-        self.posterior_ = (self.group_weights_ + counts) / (1.0 + counts.sum(axis=1, keepdims=True))
-        self.n_answers_ = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users)[present].astype(
-            np.int64
-        )
-
     def _source_codes(self, comparisons: Comparisons) -> Int[np.ndarray, " pairs"]:
-        """Group of each row's source; NONE without one, FOREIGN for one that the fit has not seen."""
-        if comparisons.source is None or comparisons.sources is None:
-            return np.full(len(comparisons), NONE)
-        found = pc.fill_null(
-            pc.index_in(comparisons.sources, pa.array(self.sources_, comparisons.sources.type)), FOREIGN
-        )
-        table = found.to_numpy(zero_copy_only=False).astype(np.int64)
-        if len(table) == 0:
-            return np.full(len(comparisons), NONE)
-        return np.where(comparisons.source >= 0, table[np.maximum(comparisons.source, 0)], NONE)
+        """Group of each row's source; FOREIGN for a source that the fit has not seen, NONE for none at all.
+
+        Rows that name none have the group of such rows, where there is one.
+        """
+        none = self.sources_.index(None) if None in self.sources_ else NONE
+        if comparisons.source is None or comparisons.sources is None or len(comparisons.sources) == 0:
+            return np.full(len(comparisons), none)
+        position = {name: k for k, name in enumerate(self.sources_)}
+        table = np.array([position.get(name, FOREIGN) for name in comparisons.sources.to_pylist()])
+        return np.where(comparisons.source >= 0, table[np.maximum(comparisons.source, 0)], none)
 
     def _shared_logits(self, comparisons: Comparisons) -> Float[np.ndarray, " pairs"]:
         reward = self.shared_reward(comparisons.items)
@@ -292,21 +287,33 @@ class MultiSource(LinearPreferenceModel):
         if not (number(self.sharpness) and self.sharpness > 0):
             refuse("sharpness", "a positive number")
 
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        document, arrays = super()._state()
+        return document | {"sources": self.sources_}, arrays
+
+    def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        super()._set_state(document, arrays)
+        if "sources" in document:
+            sources = document["sources"]
+        else:
+            sources = [None if name == FORMERLY else name for name in document["sources_"]]
+        named = isinstance(sources, list) and all(name is None or isinstance(name, str) for name in sources)
+        require_state(named and len(set(sources)) == len(sources) == self.n_groups_, "sources and groups disagree")
+        self.sources_ = sources
+
 
 NONE, FOREIGN = -2, -1
+FORMERLY = "(no source)"
+"""How files of earlier versions call the source of the rows that name none, in the list `sources_`."""
 
 
-def _by_source(comparisons: Comparisons) -> tuple[Comparisons, Int[np.ndarray, " pairs"]]:
-    """The comparisons with their sources in the place of users, and the code of each row's source."""
+def _by_source(comparisons: Comparisons) -> tuple[Comparisons, list[str | None]]:
+    """The comparisons with the numbers of their sources in the place of users, and the name behind each number."""
     from pluralism.data import Comparisons as Made
 
-    if comparisons.source is None or comparisons.sources is None or not np.any(comparisons.source >= 0):
-        labels, code = ["all"], np.zeros(len(comparisons), np.int64)
-    else:
-        labels = comparisons.sources.to_pylist()
-        code = comparisons.source.astype(np.int64)
-        if (code < 0).any():
-            labels = [*labels, UNNAMED]
-            code = np.where(code < 0, len(labels) - 1, code)
-    made = Made(**{**vars(comparisons), "user": code, "users": labels})
-    return made, code
+    names: list[str | None] = [] if comparisons.sources is None else comparisons.sources.to_pylist()
+    source = np.full(len(comparisons), -1) if comparisons.source is None else comparisons.source.astype(np.int64)
+    code = np.where(source < 0, len(names), source)
+    names.append(None)
+    made = Made(**{**vars(comparisons), "user": code, "users": [str(k) for k in range(len(names))]})
+    return made, names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.linalg import LinAlgError, inv
 
 from pluralism.models.fitting import Memory, Plan, Uncertainty, feature_unit, held_out_blocks, learn
@@ -36,9 +36,12 @@ def source_factors(problem: PairProblem, weights: str) -> Float[np.ndarray, " so
 
 
 def learn_sources(
-    model: MultiSource, prepared: Prepared, people: Prepared, plan: Plan, memory: Memory, seed: int
-) -> None:
-    """Fit and set the learned attributes of `model`; `prepared` has sources as users, `people` the people."""
+    model: MultiSource, prepared: Prepared, plan: Plan, memory: Memory, seed: int
+) -> Int[np.ndarray, " sources"]:
+    """Fit and set the learned attributes of `model` but those of people; returns the sources in the order of groups.
+
+    `prepared` has sources in the place of users.
+    """
     problem = prepared.problem
     drift, path = _choose_drift(model, prepared, plan.terms, memory, seed)
     terms = plan.terms.but(shared=drift)
@@ -73,8 +76,6 @@ def learn_sources(
     if model.uncertainty and not model.published:
         known = _uncertainty(problem, parameters, terms, found, order)
     learn(model, prepared, plan, fit, found=known)
-    names = prepared.users.to_pylist()
-    model.sources_ = [names[j] for j in order]
     model.source_weights_ = found.weights[order]
     model.effective_n_ = rows[order]
     model.shared_coef_ = None if not dim else np.ascontiguousarray(shared[None, :dim])
@@ -83,6 +84,7 @@ def learn_sources(
     model.shared_covariate_effects_ = shared[None, dim + n_effects :] / prepared.design_scale
     model.drift_, model.drift_path_ = drift, path
     model.user_temperature_ = None
+    return order
 
 
 def _fit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -10,7 +12,7 @@ from scipy.special import expit
 import pluralism as pl
 from pluralism.data import Comparisons, Items
 from pluralism.data.simulate import simulate_mixture
-from pluralism.errors import UsageError
+from pluralism.errors import ModelFileError, UsageError
 from pluralism.models import BradleyTerry, MultiSource
 from pluralism.models.source_calibration import source_calibration
 from pluralism.solvers import FeatureMatrix, PairProblem, Terms
@@ -50,7 +52,7 @@ def test_one_source_is_bradley_terry(weights):
     plain, found = BradleyTerry().fit(data), MultiSource(weights=weights).fit(data)
     np.testing.assert_allclose(found.predict_proba(data), plain.predict_proba(data), atol=1e-4)
     np.testing.assert_allclose(found.reward_std(data.items), plain.reward_std(data.items), rtol=1e-4)
-    assert found.sources_ == ["all"]
+    assert found.sources_ == [None]
 
 
 def test_drifts_have_the_closed_penalty():
@@ -170,6 +172,67 @@ def test_rows_are_predicted_by_their_source():
     named = model.adapt(Comparisons(**{**vars(test.take(test.source == 2)), "users": [f"n{k}" for k in range(20)]}))
     assert named.posterior[:, 2].min() > 0.9
     np.testing.assert_allclose(model.membership().posterior.sum(axis=1), 1.0)
+
+
+def partly_named(seed, named="s1"):
+    """Rows of the second of two sources name it, those of the first name none."""
+    train, test, _, heads = several(seed, sizes=(300, 200), drift=1.0)
+    made = []
+    for data in (train, test):
+        source = np.where(data.source == 0, -1, 0).astype(np.int32)
+        made.append(Comparisons(**{**vars(data), "source": source, "sources": [named]}))
+    return *made, heads
+
+
+def test_rows_without_a_source_are_one_more_source_in_the_fit_and_after_it():
+    train, test, heads = partly_named(10)
+    model = MultiSource(**FIXED, drift=1.0).fit(train)
+    assert model.sources_ == [None, "s1"]
+    by_source = model.predict_group_proba(test)
+    np.testing.assert_allclose(model.predict_proba(test), by_source[np.arange(len(test)), test.source + 1])
+    assert np.corrcoef(model.coef_[0], heads[0])[0, 1] > np.corrcoef(model.coef_[0], heads[1])[0, 1]
+    # the training users stand where the same answers place anybody
+    placed = model.adapt(train)
+    np.testing.assert_allclose(placed.of(model.users_), model.posterior_, atol=1e-12)
+    np.testing.assert_array_equal(model.n_answers_, np.bincount(train.user, minlength=train.n_users))
+    counts = np.stack([np.bincount(train.user[train.source == k], minlength=train.n_users) for k in (-1, 0)], axis=1)
+    expected = (model.group_weights_ + counts) / (1.0 + counts.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(placed.posterior, expected)
+    # where every row of the fit had a source, answers without one are weighed by what the heads make of them
+    named = MultiSource(**FIXED, drift=1.0).fit(several(10)[0])
+    bare = Comparisons(**{**vars(train), "source": None, "sources": None})
+    assert np.abs(named.adapt(bare).posterior - named.group_weights_).max() > 0.1
+
+
+def test_no_name_of_a_source_stands_for_none(tmp_path):
+    train, test, _ = partly_named(11, named="(no source)")
+    other, _, _ = partly_named(11)
+    model = MultiSource(**FIXED, drift=1.0).fit(train)
+    assert model.sources_ == [None, "(no source)"]
+    np.testing.assert_array_equal(
+        model.predict_proba(train), MultiSource(**FIXED, drift=1.0).fit(other).predict_proba(other)
+    )
+    model.save(tmp_path / "run")
+    again = pl.load(tmp_path / "run")
+    assert again.sources_ == model.sources_
+    np.testing.assert_array_equal(again.predict_proba(test), model.predict_proba(test))
+
+
+def test_files_of_earlier_versions_name_their_rows_without_a_source(tmp_path):
+    train, test, _ = partly_named(12)
+    model = MultiSource(**FIXED, drift=1.0).fit(train)
+    model.save(tmp_path / "run")
+    path = tmp_path / "run" / "model.json"
+    document = json.loads(path.read_text())
+    document["state"]["sources_"] = [name or "(no source)" for name in document["state"].pop("sources")]
+    path.write_text(json.dumps(document))
+    again = pl.load(tmp_path / "run")
+    assert again.sources_ == [None, "s1"]
+    np.testing.assert_array_equal(again.predict_proba(test), model.predict_proba(test))
+    document["state"]["sources_"] = ["s1"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(ModelFileError, match="sources"):
+        pl.load(tmp_path / "run")
 
 
 def test_intervals_of_heads_shrink_with_rows_and_widen_with_drift():
