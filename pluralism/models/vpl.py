@@ -89,6 +89,9 @@ class VPL(PreferenceModel):
     active_units_ : float
         Share of the factors whose means vary over users by more than 0.01: 0 says that the encoder is ignored.
     held_out_path_ : list of [epoch, NLL]
+        Empty where nobody was held out.
+    converged_ : bool
+        Whether training stopped of its own accord, at something better than even odds for everybody.
 
     References
     ----------
@@ -209,8 +212,19 @@ class VPL(PreferenceModel):
         self.group_weights_, self.posterior_ = np.ones(1), np.ones((len(self.users_), 1))
         self.n_comparisons_ = len(comparisons)
         self.n_iter_, self.objective_, self.gradient_norm_ = int(epoch), float(objective), float(norm)
-        self.converged_ = bool(converged)
-        if not self.converged_:
+        # a model that says nothing of anybody has a loss of log 2
+        learnt = self.n_iter_ > 0 if self.held_out_path_ else self.objective_ < np.log(2.0)
+        self.converged_ = bool(converged) and learnt
+        if not learnt:
+            whom = "people held out" if self.held_out_path_ else "everybody"
+            warnings.warn(
+                f"Training never did better than even odds for {whom}, which is where it starts. Give it more people "
+                "or answers, more epochs, or another learning_rate; BradleyTerry tells whether the features say "
+                "anything.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif not self.converged_:
             warnings.warn(
                 f"Training stopped after {self.max_epochs} epochs while held-out people were still predicted better "
                 "and better. Raise max_epochs.",

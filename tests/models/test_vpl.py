@@ -127,6 +127,20 @@ def test_saved_loaded_and_equal_seeds(tmp_path):
     assert model.reward(data.items).shape == (40, 1)
 
 
+@pytest.mark.parametrize("n_users", [4, 30])
+def test_training_that_learns_nothing_says_so(n_users):
+    """Answers by the toss of a coin, with people to hold out and without."""
+    data = simulate_mixture(n_users=n_users, n_groups=1, n_items=40, dim=3, pairs_per_user=8, rng=4).comparisons
+    coin = np.random.default_rng(1).integers(2, size=len(data)).astype(float)
+    settings = {"factors": 2, "hidden": 4, "max_epochs": 30, "patience": 30, "learning_rate": 1e-3}
+    with pytest.warns(ConvergenceWarning, match="even odds"):
+        model = VPL(**settings).fit(data._replace(outcome=coin))
+    assert not model.converged_
+    assert bool(model.held_out_path_) == (n_users == 30)
+    if n_users == 30:
+        np.testing.assert_array_equal(model.predict_proba(data), 0.5)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("factors", 0), ("pooling", "sum"), ("beta", 0.0), ("held_out", 0.9), ("learning_rate", -1.0), ("warm_up", -1)],
