@@ -27,12 +27,40 @@ _NAMES = {
     "compare": "pluralism.evaluation",
     "load": "pluralism.models",
 }
-_ROOMS = ("calibration", "data", "embeddings", "errors", "evaluation", "llm", "models", "reports", "solvers", "testing")
+_ROOMS = (
+    "calibration",
+    "data",
+    "diagnostics",
+    "embeddings",
+    "errors",
+    "evaluation",
+    "llm",
+    "models",
+    "policy",
+    "reports",
+    "social_choice",
+    "solvers",
+    "testing",
+)
 
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
 if TYPE_CHECKING:
-    from pluralism import calibration, data, embeddings, errors, evaluation, llm, models, reports, solvers, testing
+    from pluralism import (
+        calibration,
+        data,
+        diagnostics,
+        embeddings,
+        errors,
+        evaluation,
+        llm,
+        models,
+        policy,
+        reports,
+        social_choice,
+        solvers,
+        testing,
+    )
     from pluralism.data import Comparisons, Items, Rankings, Ratings
     from pluralism.evaluation import Evaluation, compare, evaluate
     from pluralism.models import load

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "CacheError",
+    "ComparabilityWarning",
     "ComponentWarning",
     "ConvergenceWarning",
     "DataError",
@@ -133,3 +134,7 @@ class SeparationWarning(DataWarning):
 
 class ConvergenceWarning(PluralismWarning):
     """A fit stopped before it converged; the last finite state is kept."""
+
+
+class ComparabilityWarning(PluralismWarning):
+    """Utilities of different groups are compared although their zero or their unit means nothing."""

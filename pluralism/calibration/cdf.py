@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from pluralism.calibration.reward_arrays import as_reference, as_rewards
 from pluralism.errors import DataWarning, NotFittedError, UsageError
 
-__all__ = ["CDFCalibrator"]
+__all__ = ["CDFCalibrator", "weighted_midrank"]
 
 
 class CDFCalibrator:
@@ -164,3 +164,28 @@ def midrank(ascending: Float[np.ndarray, " references"], r: Float[np.ndarray, " 
     """Share of the references below r, plus half of those equal to it."""
     below, upto = (np.searchsorted(ascending, r, side=side) for side in ("left", "right"))
     return 0.5 * (below + upto) / len(ascending)
+
+
+def weighted_midrank(
+    values: Float[np.ndarray, "prompts candidates groups"], weights: Float[np.ndarray, "prompts candidates"]
+) -> Float[np.ndarray, "prompts candidates groups"]:
+    """Weight of a prompt's candidates below each one, plus half of that of its equals; its weighted mean is 1/2.
+
+    Parameters
+    ----------
+    weights : array of shape (prompts, candidates)
+        Probabilities, 0 where there is no candidate.
+    """
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    mass = np.take_along_axis(np.broadcast_to(weights[..., None], values.shape), order, axis=1)
+    upto = np.cumsum(mass, axis=1)
+    starts = np.ones(values.shape, dtype=bool)
+    starts[:, 1:] = ordered[:, 1:] > ordered[:, :-1]
+    ends = np.ones(values.shape, dtype=bool)
+    ends[:, :-1] = starts[:, 1:]
+    below = np.maximum.accumulate(np.where(starts, upto - mass, 0.0), axis=1)
+    through = np.minimum.accumulate(np.where(ends, upto, np.inf)[:, ::-1], axis=1)[:, ::-1]
+    out = np.empty(values.shape)
+    np.put_along_axis(out, order, 0.5 * (below + through), axis=1)
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ def format_table(columns: Mapping[str, Sequence[Any]], digits: int = 4) -> str:
 
 
 def json_ready(value: Any) -> Any:
-    """The same value of plain Python types; NaN and infinities become None."""
+    """The same value of plain Python types; NaN and infinities become None, other fractions than whole ones "p/q"."""
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
     if isinstance(value, Mapping):
         return {str(key): json_ready(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,0 +1,1 @@
+"""What went wrong, and for whom: checks of fitted models and of policies."""
