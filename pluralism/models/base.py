@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
+from scipy.special import logit
 from sklearn.base import BaseEstimator
 
 from pluralism.errors import DataError, ModelFileError, NotFittedError, UsageError
@@ -29,6 +30,8 @@ Places = Literal["groups", "weights", "factors"]
 
 Callback = Callable[[str, int, float], None]
 """Told of the progress of a fit: (name of the piece, iteration, objective)."""
+
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 # Only these may be named by a saved file: loading never imports what a file asks for.
 KINDS = {
@@ -125,6 +128,10 @@ class PreferenceModel(BaseEstimator, ABC):
         """
         self._check_fitted()
         return self.reward(items) @ (self._trained() if membership is None else membership).posterior.T
+
+    def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        """Logits of `predict_group_proba`."""
+        return logit(np.clip(self.predict_group_proba(comparisons), SMALLEST, 1.0 - 2.0**-53))
 
     def _trained(self) -> Membership:
         """Where the training users stand."""

@@ -17,7 +17,6 @@ from sklearn.base import clone
 from pluralism.errors import DataError, DataWarning, UsageError
 from pluralism.models.base import Callback, PreferenceModel
 from pluralism.models.ensemble_report import EnsembleReport, report_members
-from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.members import Columns, member_arrays, members_from, resampled, warn_once, with_columns
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import prepare
@@ -232,22 +231,26 @@ class RewardEnsemble(PreferenceModel):
 
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """The aggregate of the anchored rewards, in logits at the mean scale of the members."""
-        z = self.member_rewards(items)
-        if self.aggregate == "mean":
-            return z.mean(axis=0)[:, None]
-        if self.aggregate == "median":
-            return np.median(z, axis=0)[:, None]
-        if self.aggregate == "min":
-            return z.min(axis=0)[:, None]
-        return (z.mean(axis=0) - self.k * _spread(z))[:, None]
+        return self._aggregated(self.member_rewards(items))[:, None]
 
     def member_rewards(self, items: Items) -> Float[np.ndarray, "members items"]:
         """The anchored reward of each member, at the mean scale of the members."""
-        raw = self._raw(items)
+        return self._anchored(self._raw(items), items)
+
+    def _anchored(self, raw: Float[np.ndarray, "members items"], items: Items) -> Float[np.ndarray, "members items"]:
         place = pc.index_in(_prompts(items), value_set=self.anchor_prompts_)
         where = pc.fill_null(place, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         anchor = np.where(where >= 0, self.anchor_[:, where], self.centre_[:, None])
         return self.scale_ * (raw - anchor) / self.spread_[:, None]
+
+    def _aggregated(self, z: Float[np.ndarray, "members items"]) -> Float[np.ndarray, " items"]:
+        if self.aggregate == "mean":
+            return z.mean(axis=0)
+        if self.aggregate == "median":
+            return np.median(z, axis=0)
+        if self.aggregate == "min":
+            return z.min(axis=0)
+        return z.mean(axis=0) - self.k * _spread(z)
 
     def disagreement(self, items: Items) -> Float[np.ndarray, " items"]:
         """Standard deviation between members of each item's anchored reward, in logits; 0 for a single member.
@@ -258,11 +261,14 @@ class RewardEnsemble(PreferenceModel):
         return _spread(self.member_rewards(items))
 
     def report(self, comparisons: Comparisons) -> EnsembleReport:
-        """Accuracy and NLL of each member, correlation of their errors, and how often all are wrong together."""
-        z = self.member_rewards(comparisons.items)
+        """Accuracy and NLL of each member, correlation of their errors, and how often all are wrong together.
+
+        Members are scored at their common scale, with covariates and position each as it has them.
+        """
+        z, beside = self._parts(comparisons)
         difference = z[:, comparisons.left] - z[:, comparisons.right]
         return report_members(
-            expit(difference + self._offset(comparisons)),
+            expit(difference + beside),
             self.predict_proba(comparisons),
             _spread(difference),
             comparisons.outcome,
@@ -270,9 +276,14 @@ class RewardEnsemble(PreferenceModel):
         )
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
-        """P(left preferred, given a decision), from the aggregated reward; one column."""
-        reward = self.reward(comparisons.items)[:, 0]
-        return expit(reward[comparisons.left] - reward[comparisons.right] + self._offset(comparisons))[:, None]
+        """P(left preferred, given a decision), from the aggregated reward; one column.
+
+        What stands beside the rewards of a member (covariates, position, the place that ties take, moderation) is added
+        as it is on average over all members: a member without a covariate counts with nothing.
+        """
+        z, beside = self._parts(comparisons)
+        reward = self._aggregated(z)
+        return expit(reward[comparisons.left] - reward[comparisons.right] + beside.mean(axis=0))[:, None]
 
     def predict_proba(
         self, comparisons: Comparisons, *, membership: Membership | None = None
@@ -298,13 +309,17 @@ class RewardEnsemble(PreferenceModel):
         parts = zip(self.members_, self.columns_, strict=True)
         return np.stack([m.reward(with_columns(items, seen, m.feature_space_))[:, 0] for m, seen in parts])
 
-    def _offset(self, comparisons: Comparisons) -> Float[np.ndarray, " pairs"]:
-        """What covariates and position add, in logits: the mean over members that have such terms."""
-        total = np.zeros(len(comparisons))
-        for member in self.members_:
-            if isinstance(member, LinearPreferenceModel) and member.covariate_names_:
-                total += member._design(comparisons) @ member.covariate_effects_[0]
-        return total / len(self.members_)
+    def _parts(
+        self, comparisons: Comparisons
+    ) -> tuple[Float[np.ndarray, "members items"], Float[np.ndarray, "members pairs"]]:
+        """Anchored rewards, and each member's logit less the difference of its rewards, both at the common scale."""
+        items, left, right = comparisons.items, comparisons.left, comparisons.right
+        raw = self._raw(items)
+        beside = np.empty((len(self.members_), len(comparisons)))
+        for m, (member, seen) in enumerate(zip(self.members_, self.columns_, strict=True)):
+            own = comparisons._replace(items=with_columns(items, seen, member.feature_space_))
+            beside[m] = member._decision_logits(own)[:, 0] - (raw[m, left] - raw[m, right])
+        return self._anchored(raw, items), self.scale_ / self.spread_[:, None] * beside
 
     def _learn(
         self, members: list[PreferenceModel], columns: list[Columns], users: pa.Array, n: Int[np.ndarray, " users"]

@@ -111,7 +111,7 @@ class LinearPreferenceModel(PreferenceModel):
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """P(left preferred, given a decision) under each group, at the average temperature."""
-        return expit(self._logits(comparisons))
+        return expit(self._decision_logits(comparisons))
 
     def predict_proba(
         self, comparisons: Comparisons, *, membership: Membership | None = None
@@ -187,7 +187,11 @@ class LinearPreferenceModel(PreferenceModel):
         )
         return problem
 
+    def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        return self._logits(comparisons)
+
     def _logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        """Differences of rewards, left minus right, with what covariates add."""
         scores = self.reward(comparisons.items)
         z = scores[comparisons.left] - scores[comparisons.right]
         return z + self._design(comparisons) @ self.covariate_effects_.T

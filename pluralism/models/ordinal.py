@@ -55,7 +55,7 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
         Divide all logits by a temperature fitted to predictions of held-out blocks. None: for "scaled" and
         "margin", whose optimum is not a probability's.
     n_levels : int
-        Levels that strengths of more than seven distinct values are cut into, at quantiles.
+        Levels that strengths of more than seven distinct values are cut into, about as many rows in each.
     rating : str or None
         Which attribute of the `ratings` given to `fit` stands for the reward; None for the mean of all, each in
         units of its standard deviation.
@@ -197,12 +197,6 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
         """P(left preferred, given a decision); the same for all users."""
         return self.predict_group_proba(comparisons)[:, 0]
 
-    def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
-        """P(left preferred, given a decision), in one column."""
-        z = self._checked_logits(comparisons)
-        left, right = expit(z - self.cuts_[0]), expit(-z - self.cuts_[0])
-        return left / (left + right)
-
     def predict_tie_proba(
         self, comparisons: Comparisons, *, membership: Membership | None = None
     ) -> Float[np.ndarray, " pairs"]:
@@ -250,6 +244,11 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
     def _checked_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         self._check_fitted()
         return self._logits(comparisons)
+
+    def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        """A tie takes the middle: sigmoid(z - c) against sigmoid(- z - c)."""
+        z = self._checked_logits(comparisons)
+        return np.logaddexp(0.0, z + self.cuts_[0]) - np.logaddexp(0.0, self.cuts_[0] - z)
 
     def _check(self) -> None:
         def refuse(name: str, allowed: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pluralism.models.preparation import Prepared
 from pluralism.solvers.ordinal import OrdinalRows
@@ -16,20 +18,42 @@ MOST_DISTINCT = 7
 def levels_of(prepared: Prepared, n_levels: int) -> Float[np.ndarray, " levels"]:
     """Lower edges of the levels of strength, ascending; the first also holds what lies below it.
 
-    Up to seven distinct strengths are levels as they are; more are cut at quantiles into `n_levels` parts. Without
-    strengths there is one level.
+    Up to seven distinct strengths are levels as they are; more are cut into `n_levels` parts of about as many rows
+    each, equal strengths never apart: one that many rows share is a level of its own. Without strengths there is one
+    level.
     """
     comparisons = prepared.comparisons
     if comparisons.strength is None:
         return np.zeros(1)
     counts = (comparisons.outcome != 0.5) & (comparisons.weight > 0) & ~np.isnan(comparisons.strength)
-    values = np.unique(comparisons.strength[counts])
+    values, rows = np.unique(comparisons.strength[counts], return_counts=True)
     if len(values) == 0:
         return np.zeros(1)
     if len(values) <= MOST_DISTINCT:
         return values
-    order = np.sort(comparisons.strength[counts])
-    return np.unique(order[(np.arange(n_levels) * len(order)) // n_levels])
+    below = np.concatenate([[0], np.cumsum(rows)])
+    edges = [0, len(values)]
+    for left in range(n_levels, 1, -1):
+        end = _even_edge(below, edges[-2], len(values), left)
+        if end == len(values):
+            break
+        edges.insert(-1, end)
+    # strengths that many share may leave levels over: they halve the largest part that can be cut
+    while len(edges) <= n_levels:
+        parts = [(below[b] - below[a], a, b) for a, b in pairwise(edges) if b - a > 1]
+        if not parts:
+            break
+        _, start, end = max(parts)
+        edges = sorted([*edges, min(_even_edge(below, start, end, 2), end - 1)])
+    return values[edges[:-1]]
+
+
+def _even_edge(below: Int[np.ndarray, " edges"], start: int, end: int, n_parts: int) -> int:
+    """The edge after `start`, at most `end`, that is nearest to one of `n_parts` even parts of the rows from there."""
+    at = below[start] + (below[end] - below[start]) / n_parts
+    edge = int(np.searchsorted(below, at))
+    edge -= bool(at - below[edge - 1] < below[edge] - at)
+    return min(max(edge, start + 1), end)
 
 
 def ordinal_rows(

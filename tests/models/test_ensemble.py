@@ -3,14 +3,22 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import clone
 
 import pluralism
 from pluralism.data import Comparisons, Items
 from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import DataError, DataWarning, ModelFileError, NotFittedError, UsageError
-from pluralism.models import BradleyTerry, MixtureBradleyTerry, RewardEnsemble
+from pluralism.models import (
+    BayesianMixture,
+    BradleyTerry,
+    MixtureBradleyTerry,
+    MultiSource,
+    OrdinalBradleyTerry,
+    PlackettLuce,
+    RewardEnsemble,
+)
 from pluralism.models.members import own_weights, resampled, stack_spaces
 from pluralism.testing import check_preference_model, checks
 
@@ -240,6 +248,44 @@ def test_covariates_of_members_reach_the_predictions(data):
     one = RewardEnsemble(base=base, n_members=1, resample=None).fit(biased)
     np.testing.assert_allclose(one.predict_proba(biased), base.fit(biased).predict_proba(biased), atol=1e-9)
     assert one.predict_proba(biased).mean() > 0.55
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "median", "min", "mean_minus_sd"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        OrdinalBradleyTerry(ridge=1.0, item_effects=False),
+        OrdinalBradleyTerry(ridge=1.0, item_effects=False, position_bias=True, ties="davidson"),
+        BradleyTerry(ridge=1.0, item_effects=3.0, ties="davidson", covariates=("length",)),
+        BayesianMixture(n_groups=1, ridge=1.0, item_effects=False, position_bias=True),
+        MultiSource(ridge=1.0, item_effects=False),
+        PlackettLuce(n_groups=1, ridge=1.0),
+    ],
+    ids=repr,
+)
+def test_an_ensemble_of_one_is_its_member(data, base, aggregate):
+    tied = data._replace(outcome=np.where(np.arange(len(data)) % 4 == 0, 0.5, data.outcome))
+    one = RewardEnsemble(base=base, n_members=1, resample=None, aggregate=aggregate).fit(tied)
+    expected = clone(base).fit(tied).predict_proba(tied)
+    np.testing.assert_allclose(one.predict_proba(tied), expected, atol=1e-9)
+    assert one.report(tied).nll[0] == pytest.approx(one.report(tied).ensemble_nll)
+
+
+def test_logits_are_averaged_over_members_of_which_some_have_a_covariate(data):
+    """The mean ensemble's logit is the mean of its members', each as its own covariates have it, at one scale."""
+    biased = data._replace(outcome=np.maximum(data.outcome, (np.arange(len(data)) % 3 == 0).astype(float)))
+    settings = {"ridge": 1.0, "item_effects": False, "uncertainty": False}
+    members = [
+        BradleyTerry(**settings, position_bias=True, covariates=("length",)).fit(biased),
+        BradleyTerry(**settings).fit(biased),
+    ]
+    ensemble = RewardEnsemble.of(members, data.items)
+    own = np.stack([logit(member.predict_proba(biased)) for member in members])
+    expected = (ensemble.scale_ / ensemble.spread_) @ own / 2
+    np.testing.assert_allclose(logit(ensemble.predict_proba(biased)), expected, atol=1e-9)
+    # a common scale changes nobody's choices
+    right = [np.mean((z > 0) == (biased.outcome > 0.5)) for z in own]
+    np.testing.assert_allclose(ensemble.report(biased).accuracy, right)
 
 
 def test_saved_ensembles_come_back_and_damaged_ones_do_not(data, tmp_path):

@@ -12,6 +12,8 @@ from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import DataError, UsageError
 from pluralism.models import BradleyTerry, OrdinalBradleyTerry
 from pluralism.models.extrapolation import extrapolate
+from pluralism.models.ordinal_rows import levels_of
+from pluralism.models.preparation import prepare
 from pluralism.testing import check_preference_model
 
 FIXED = {"ridge": 1.0, "blocks": "row"}
@@ -133,6 +135,30 @@ def test_many_strengths_are_cut_at_quantiles():
     model = OrdinalBradleyTerry(**FIXED, n_levels=4).fit(fine)
     assert len(model.levels_) == len(model.cuts_) == 4
     assert np.all(np.diff(model.cuts_) > 0)
+
+
+@pytest.mark.parametrize("where", ["lowest", "middle", "highest"])
+def test_a_strength_that_nearly_all_rows_share_is_one_level_of_several(where):
+    """Nine rows in ten have one strength: the tenth must not fall into its level."""
+    train, _, _ = with_strengths(5, n=500, n_test=0)
+    strength = {"lowest": 0.0, "middle": 0.5, "highest": 1.0}[where] * np.ones(500)
+    rare = np.arange(500) % 10 == 0
+    strength[rare] = (np.arange(50) + 0.5) / 50
+    levels = levels_of(prepare(train._replace(strength=strength), (), position_bias=False), 5)
+    part = np.bincount(np.searchsorted(levels, strength, side="right") - 1, minlength=len(levels))
+    assert part.sum() == 500
+    assert len(levels) == 5
+    assert sorted(part)[-1] == 450
+    assert sorted(part)[-2] <= 26
+    model = OrdinalBradleyTerry(**FIXED, item_effects=False).fit(train._replace(strength=strength))
+    assert len(model.cuts_) == len(levels)
+
+
+def test_levels_without_equal_strengths_are_quantiles():
+    train, _, _ = with_strengths(5, n=400, n_test=0)
+    strength = np.random.default_rng(0).normal(size=400) + 9
+    levels = levels_of(prepare(train._replace(strength=strength), (), position_bias=False), 5)
+    np.testing.assert_array_equal(levels, np.sort(strength)[::80])
 
 
 def ratings_of(train, head, noise, seed):
