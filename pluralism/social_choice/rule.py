@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pluralism.errors import DataError, UsageError
 from pluralism.social_choice.outcome import CommitteeOutcome, Explanation, Lottery, Outcome, Step
 
-__all__ = ["AXIOMS", "Log", "Rule", "rule"]
+__all__ = ["AXIOMS", "Log", "Rule", "explaining", "rule"]
 
 AXIOMS = (
     "anonymity",
@@ -130,6 +130,11 @@ def rule(
         return made
 
     return decorate
+
+
+def explaining(log: Log) -> bool:
+    """Whether steps are noted at all: where they cost more than the count itself, ask before writing them."""
+    return log is not _silent
 
 
 def _silent(text: str, /, **data: Any) -> None:

@@ -28,6 +28,9 @@ Unit = Literal["raw", "gain", "normalised", "cdf", "regret"]
 Reference = Literal["list", "samples"]
 """What the candidates are: a scored list, over which the reference is renormalised, or samples from the reference."""
 
+ROUNDING = 1e-13
+"""Spread of utilities, relative to their size, that is rounding and no preference."""
+
 _SHIFTED = ("raw", "gain", "regret")
 """Units that differ by a constant for each prompt and group."""
 
@@ -292,7 +295,8 @@ class Utilities:
             values = self.values - self.reference_mean[:, None]
         if unit == "normalised":
             variance = np.einsum("x,xy,xyk->k", self.prompt_weights, np.exp(self.log_reference), values**2)
-            values = np.where(variance > 0, values / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
+            cares = np.sqrt(variance) > ROUNDING * np.abs(self.values).max(axis=(0, 1))
+            values = np.where(cares, values / np.sqrt(np.where(cares, variance, 1.0)), 0.0)
         return self._replace(values=frozen(np.where(self.mask[..., None], values, 0.0)), unit=unit)
 
     def warn_if_raw(self, what: str) -> None:

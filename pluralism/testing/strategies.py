@@ -17,7 +17,7 @@ from pluralism.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["comparisons", "labels"]
+__all__ = ["comparisons", "labels", "random_state_kept", "strategy_module"]
 
 TRICKY = [
     "1",
@@ -48,7 +48,7 @@ def labels(*, min_size: int = 1, max_size: int = 8) -> SearchStrategy[list[str]]
     MissingExtraError
         If hypothesis is not installed.
     """
-    st = _hypothesis()
+    st = strategy_module()
     label = st.sampled_from(TRICKY) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
     return st.lists(label, min_size=min_size, max_size=max_size, unique=True)
 
@@ -95,7 +95,7 @@ def comparisons(
     UsageError
         For sizes or properties that exclude each other.
     """
-    st = _hypothesis()
+    st = strategy_module()
     if connected is False and separable is False:
         raise UsageError(
             "Comparisons in two parts cannot have every item beat every other.", fix="Drop connected=False."
@@ -155,7 +155,7 @@ def _made(
         weight[0] = max(weight[0], 1.0)
     user = np.array(draw(st.lists(st.integers(0, n_users - 1), min_size=n, max_size=n)))
     left, right, outcome = (np.array(column) for column in zip(*rows, strict=True))
-    with _random_state_kept():
+    with random_state_kept():
         items = Items(ids=names[0])
         if dim is not None:
             items = items.with_features(np.random.default_rng(seed).normal(size=(n_items, dim)), "hypothesis")
@@ -165,7 +165,7 @@ def _made(
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
     """Run-time type checkers draw from Python's global generator, which hypothesis forbids inside strategies."""
     state = random.getstate()
     try:
@@ -174,7 +174,8 @@ def _random_state_kept() -> Iterator[None]:
         random.setstate(state)
 
 
-def _hypothesis() -> Any:
+def strategy_module() -> Any:
+    """Hypothesis's strategies, imported when they are needed."""
     try:
         return importlib.import_module("hypothesis.strategies")
     except ImportError as error:
