@@ -11,15 +11,21 @@ __all__ = [
     "CacheError",
     "ComparabilityWarning",
     "ComponentWarning",
+    "ConflictError",
     "ConvergenceWarning",
     "DataError",
     "DataWarning",
+    "DeadlineError",
     "EncoderError",
+    "InterviewError",
+    "LanguageModelError",
     "MissingExtraError",
     "ModelFileError",
     "NotFittedError",
     "PluralismError",
     "PluralismWarning",
+    "RefusalError",
+    "ReplyFormatError",
     "SeparationError",
     "SeparationWarning",
     "StorageError",
@@ -114,6 +120,42 @@ class StorageError(PluralismError, OSError):
     """A file could not be written or read: disk full, read-only, no permission, or a failing device."""
 
     code = "PL050"
+
+
+class LanguageModelError(PluralismError, RuntimeError):
+    """A language model cannot be loaded or reached, or its answer cannot be used."""
+
+    code = "PL060"
+
+
+class ReplyFormatError(LanguageModelError):
+    """A language model's reply does not have the form that was asked for, even after it was told so."""
+
+    code = "PL061"
+
+
+class RefusalError(LanguageModelError):
+    """A language model refuses to answer."""
+
+    code = "PL062"
+
+
+class DeadlineError(LanguageModelError, TimeoutError):
+    """A language model did not answer in time."""
+
+    code = "PL063"
+
+
+class InterviewError(PluralismError, ValueError):
+    """A step of an interview is not possible now, or its content cannot be taken."""
+
+    code = "PL070"
+
+
+class ConflictError(InterviewError):
+    """The record of an interview has changed meanwhile: another window or process went on with it."""
+
+    code = "PL071"
 
 
 class PluralismWarning(UserWarning):
