@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -109,6 +110,20 @@ class PreferenceModel(BaseEstimator, ABC):
         self._check_fitted()
         return len(self.group_weights_)
 
+    @property
+    def fingerprint_(self) -> str:
+        """What this fit is known by: memberships carry it, a saved and loaded model keeps it, another fit has another.
+
+        Sixteen hexadecimal digits of the sizes of the groups, the optimum and the numbers of answers; the same data,
+        settings and seed give the same.
+        """
+        self._check_fitted()
+        said = [type(self).__name__, self.n_iter_, len(self.users_), float(self.objective_), float(self.gradient_norm_)]
+        digest = hashlib.blake2b(repr(said).encode(), digest_size=8)
+        digest.update(np.ascontiguousarray(self.group_weights_, np.float64).tobytes())
+        digest.update(np.ascontiguousarray(self.n_answers_, np.int64).tobytes())
+        return digest.hexdigest()
+
     def membership(self, comparisons: Comparisons | None = None) -> Membership:
         """Membership of the training users, or of those users of `comparisons` (unknown ones have the prior)."""
         self._check_fitted()
@@ -127,7 +142,7 @@ class PreferenceModel(BaseEstimator, ABC):
             From `adapt` or `membership`; the training users by default.
         """
         self._check_fitted()
-        return self.reward(items) @ (self._trained() if membership is None else membership).posterior.T
+        return self.reward(items) @ self._own(membership).posterior.T
 
     def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """Logits of `predict_group_proba`."""
@@ -135,11 +150,46 @@ class PreferenceModel(BaseEstimator, ABC):
 
     def _trained(self) -> Membership:
         """Where the training users stand."""
-        return Membership(self.users_, self.posterior_, self.n_answers_)
+        return self._membership(self.users_, self.posterior_, self.n_answers_)
 
     def _prior(self) -> Membership:
         """Where somebody stands of whom nothing is known: one row."""
-        return Membership(pa.array([""], pa.large_string()), self.group_weights_[None], np.zeros(1, np.int64))
+        return self._membership(pa.array([""], pa.large_string()), self.group_weights_[None], np.zeros(1, np.int64))
+
+    def _membership(
+        self,
+        users: pa.Array,
+        posterior: np.ndarray,
+        n: np.ndarray,
+        position: np.ndarray | None = None,
+        covariance: np.ndarray | None = None,
+    ) -> Membership:
+        """A membership by this model; arguments as those of `Membership`."""
+        return Membership(users, posterior, n, position, covariance, self.fingerprint_)
+
+    def _own(self, membership: Membership | None) -> Membership:
+        """A membership that this model can read; None is that of the training users.
+
+        Raises
+        ------
+        UsageError
+            If another model placed its users, or it is over another number of groups.
+        """
+        if membership is None:
+            return self._trained()
+        if membership.model not in (None, self.fingerprint_):
+            raise UsageError(
+                f"The membership is of another model, or of another fit of this {type(self).__name__}: its groups and "
+                "factors need not mean the same here.",
+                where=f"placed by the fit {membership.model}, this is {self.fingerprint_}",
+                fix="Place the users with this model: model.adapt(answers), or model.membership() for training users.",
+            )
+        if membership.n_groups != self.n_groups_:
+            raise UsageError(
+                f"The membership is over {membership.n_groups} groups, the model has {self.n_groups_}.",
+                fix="Use the membership that this model's adapt() returned.",
+            )
+        return membership
 
     def _placed(self, comparisons: Comparisons, membership: Membership | None) -> Membership:
         """Where each user of the vocabulary stands: by `membership`, else as in training, else by the prior.
@@ -150,14 +200,7 @@ class PreferenceModel(BaseEstimator, ABC):
             If the membership is of another model.
         """
         placed = self._trained().lookup(comparisons.users, self._prior())
-        if membership is None:
-            return placed
-        if membership.n_groups != self.n_groups_:
-            raise UsageError(
-                f"The membership is over {membership.n_groups} groups, the model has {self.n_groups_}.",
-                fix="Use the membership that this model's adapt() returned.",
-            )
-        return membership.lookup(comparisons.users, placed)
+        return placed if membership is None else self._own(membership).lookup(comparisons.users, placed)
 
     def _features(self, items: Items) -> FeatureMatrix:
         """The items' features, if they are of the space the model was fitted on."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import expit, softmax
 
 from pluralism.errors import ConvergenceWarning, UsageError
@@ -240,7 +240,7 @@ class BayesianMixture(LinearPreferenceModel):
         """
         self._check_fitted()
         if isinstance(who, Membership):
-            posterior = who.posterior
+            posterior = self._own(who).posterior
         else:
             posterior = self.posterior_ if who is None else self._trained().of(pa.array(who, pa.large_string()))
         together = posterior @ posterior.T
@@ -250,10 +250,7 @@ class BayesianMixture(LinearPreferenceModel):
     def reward_std(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """Posterior standard deviation of `reward`, in logits."""
         self._check_fitted()
-        features = None if self.coef_ is None else self._features(items)
-        where = self._effect_positions(items)
-        variance = [spread.of_items(features, where) for spread in self._uncertainties()]
-        return np.sqrt(np.maximum(np.stack(variance, axis=1), 0.0))
+        return self._reward_std(items)
 
     def adapt(self, comparisons: Comparisons) -> Membership:
         """Place the users of `comparisons` by these answers and the group weights alone.
@@ -270,7 +267,7 @@ class BayesianMixture(LinearPreferenceModel):
         with np.errstate(divide="ignore"):
             posterior = softmax(evidence + np.log(self.group_weights_), axis=1)
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
-        return Membership(comparisons.users, posterior, n)
+        return self._membership(comparisons.users, posterior, n)
 
     def _logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         self._check_fitted()
@@ -283,21 +280,13 @@ class BayesianMixture(LinearPreferenceModel):
 
     def _uncertainties(self) -> list[HeadUncertainty]:
         """Of each group's coefficients."""
+        if self.covariance_ is not None:
+            return super()._uncertainties()
         n_items = 0 if self.item_effects_ is None else self.item_effects_.shape[1]
         unknown = 0.0 if self.item_precision_ is None else 1.0 / self.item_precision_
-        dim = self.dim_ or 0
-        if self.covariance_ is not None:
-            return [HeadUncertainty.full(c, dim, n_items, unknown) for c in self.covariance_]
         basis = np.zeros((0, 0)) if self.basis_ is None else self.basis_
         variance = np.zeros((0, 0)) if self.variance_ is None else self.variance_
         return [HeadUncertainty.diagonal(basis, v, n_items, unknown) for v in variance]
-
-    def _effect_positions(self, items: Items) -> Int[np.ndarray, " items"]:
-        where = np.full(len(items), -1)
-        if self.item_effects_ is not None:
-            known, position = self._known_items(items)
-            where[known] = position
-        return where
 
     def _prior_terms(self, prepared: Prepared) -> tuple[Terms, Learning]:
         """Precisions to start from, and which of them are learnt."""

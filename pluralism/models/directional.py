@@ -280,7 +280,7 @@ class DirectionalReward(DirectionChoice):
     def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
         """Expected reward of each item for each person, in logits."""
         self._check_fitted()
-        placed = self._trained() if membership is None else membership
+        placed = self._own(membership)
         return self.temperature_ * self.coordinates(items) @ _position(placed, len(self.space_mean_)).T
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
@@ -300,12 +300,12 @@ class DirectionalReward(DirectionChoice):
         self._check_fitted()
         found = self._place(self._problem(comparisons))
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
-        return Membership(comparisons.users, np.ones((comparisons.n_users, 1)), n, found.mean, found.covariance)
+        return self._membership(comparisons.users, np.ones((comparisons.n_users, 1)), n, found.mean, found.covariance)
 
     def directions(self, membership: Membership | None = None) -> Float[np.ndarray, "users attributes"]:
         """Unit directions of users: their posterior mean, normalised (the population's where that is 0)."""
         self._check_fitted()
-        position = _position(self._trained() if membership is None else membership, len(self.space_mean_))
+        position = _position(self._own(membership), len(self.space_mean_))
         length = np.linalg.norm(position, axis=1, keepdims=True)
         return np.where(length > 1e-12, position / np.maximum(length, 1e-300), self.direction_)
 
@@ -341,12 +341,12 @@ class DirectionalReward(DirectionChoice):
         return place_directions(problem, self._population(), n_draws=self.n_draws, rng=rng)
 
     def _trained(self) -> Membership:
-        return Membership(self.users_, self.posterior_, self.n_answers_, self.position_, self.covariance_)
+        return self._membership(self.users_, self.posterior_, self.n_answers_, self.position_, self.covariance_)
 
     def _prior(self) -> Membership:
         population = self._population()
         nobody = pa.array([""], pa.large_string())
-        return Membership(
+        return self._membership(
             nobody, np.ones((1, 1)), np.zeros(1, np.int64), population.mean()[None], population.covariance()[None]
         )
 

@@ -299,7 +299,7 @@ class RewardEnsemble(PreferenceModel):
         if self.dim_ is not None:
             self._features(comparisons.items)
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
-        return Membership(comparisons.users, np.ones((comparisons.n_users, 1)), n)
+        return self._membership(comparisons.users, np.ones((comparisons.n_users, 1)), n)
 
     def _raw(self, items: Items) -> Float[np.ndarray, "members items"]:
         """Rewards of the members as they are."""

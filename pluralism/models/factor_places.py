@@ -126,18 +126,20 @@ class PlacedByFactors(LinearPreferenceModel):
                 ),
             )
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
-        return Membership(comparisons.users, found.posterior, n, position, covariance)
+        return self._membership(comparisons.users, found.posterior, n, position, covariance)
 
     def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
         """Expected reward of each item for each person, in logits; as in `PreferenceModel.user_reward`."""
         self._check_fitted()
-        placed = self._trained() if membership is None else membership
+        placed = self._own(membership)
         table, k = self._table(items), self.n_groups_
         factors = self._factors_of(placed)[0][:, : k * len(self.factor_names_)].reshape(len(placed), k, -1)
         return table[:, :k] @ placed.posterior.T + table[:, k:] @ np.einsum("uk,ukq->qu", placed.posterior, factors)
 
     def _trained(self) -> Membership:
-        return Membership(self.users_, self.posterior_, self.n_answers_, self.position_, self.position_covariance_)
+        return self._membership(
+            self.users_, self.posterior_, self.n_answers_, self.position_, self.position_covariance_
+        )
 
     def _prior(self) -> Membership:
         k, q = self.n_groups_, len(self.factor_names_)
@@ -145,7 +147,7 @@ class PlacedByFactors(LinearPreferenceModel):
         if self.tie_mean_ is not None and self.tie_sd_ is not None:
             position, covariance = beside(position, covariance, np.array([self.tie_mean_]), np.array([self.tie_sd_**2]))
         nobody = pa.array([""], pa.large_string())
-        return Membership(nobody, self.group_weights_[None], np.zeros(1, np.int64), position, covariance)
+        return self._membership(nobody, self.group_weights_[None], np.zeros(1, np.int64), position, covariance)
 
     def _factors_of(
         self, placed: Membership

@@ -11,9 +11,11 @@ from scipy.special import expit, softmax
 
 from pluralism.errors import UsageError
 from pluralism.models.base import PreferenceModel
+from pluralism.models.head_uncertainty import HeadUncertainty
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import covariate_design
 from pluralism.models.state import StateSpec, require_state
+from pluralism.random import RNG, as_generator
 from pluralism.solvers import PairProblem, group_log_likelihood
 
 if TYPE_CHECKING:
@@ -90,24 +92,26 @@ class LinearPreferenceModel(PreferenceModel):
                 fix="Fit with uncertainty=True; exact covariances are kept for up to 4,096 coefficients a group "
                 "(dimensions, item effects and covariates together).",
             )
-        dim = 0 if self.coef_ is None else self.coef_.shape[1]
-        n_effects = 0 if self.item_effects_ is None else self.item_effects_.shape[1]
-        variance = np.zeros((len(items), self.n_groups_))
-        matrix = None
-        if self.coef_ is not None:
-            matrix = self._features(items)
-        for k, covariance in enumerate(self.covariance_):
-            if matrix is not None:
-                variance[:, k] = matrix.quadratic(covariance[:dim, :dim])
-            if n_effects:
-                known, where = self._known_items(items)
-                own = np.full(len(items), 1.0 / self.item_precision_)
-                own[known] = np.diag(covariance)[dim + where]
-                variance[:, k] += own
-                if matrix is not None and len(known):
-                    cross = covariance[:dim, dim + where]
-                    variance[known, k] += 2.0 * np.einsum("ij,ji->i", matrix.rows(known), cross)
-        return np.sqrt(np.maximum(variance, 0.0))
+        return self._reward_std(items)
+
+    def _reward_std(self, items: Items) -> Float[np.ndarray, "items groups"]:
+        features = None if self.coef_ is None else self._features(items)
+        where = self._effect_positions(items)
+        variance = [spread.of_items(features, where) for spread in self._uncertainties()]
+        return np.sqrt(np.maximum(np.stack(variance, axis=1), 0.0))
+
+    def reward_draws(self, items: Items, n_draws: int, rng: RNG = None) -> Float[np.ndarray, "draws items groups"]:
+        """Draws of the rewards of all items together from their (Laplace) posterior, in logits; see `reward_std`."""
+        self.reward_std(items.take([]))  # says why there is no posterior, where there is none
+        generator = as_generator(rng, "reward draws")
+        mean = self.reward(items)
+        features = None if self.coef_ is None else self._features(items)
+        where = self._effect_positions(items)
+        draws = [
+            spread.draws(features, where, n_draws, generator) + mean[:, k]
+            for k, spread in enumerate(self._uncertainties())
+        ]
+        return np.stack(draws, axis=2)
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """P(left preferred, given a decision) under each group, at the average temperature."""
@@ -154,7 +158,7 @@ class LinearPreferenceModel(PreferenceModel):
         with np.errstate(divide="ignore"):
             posterior = softmax(evidence + np.log(self.group_weights_), axis=1)
         n = np.bincount(comparisons.user, comparisons.weight > 0, problem.n_users).astype(np.int64)
-        return Membership(comparisons.users, posterior, n)
+        return self._membership(comparisons.users, posterior, n)
 
     def group_weight_intervals(self, level: float = 0.95) -> Float[np.ndarray, "groups 2"]:
         """Credible interval of each group's share of users: the Beta margins of the Dirichlet posterior."""
@@ -212,6 +216,21 @@ class LinearPreferenceModel(PreferenceModel):
         found = pc.fill_null(pc.index_in(items.ids, value_set=self.item_ids_), -1).to_numpy(zero_copy_only=False)
         known = np.flatnonzero(found >= 0)
         return known, found[known].astype(np.int64)
+
+    def _effect_positions(self, items: Items) -> Int[np.ndarray, " items"]:
+        """Where the effect of each item is, -1 where it has none."""
+        where = np.full(len(items), -1)
+        if self.item_effects_ is not None:
+            known, position = self._known_items(items)
+            where[known] = position
+        return where
+
+    def _uncertainties(self) -> list[HeadUncertainty]:
+        """Of each group's coefficients."""
+        dim = 0 if self.coef_ is None else self.coef_.shape[1]
+        n_items = 0 if self.item_effects_ is None else self.item_effects_.shape[1]
+        unknown = 0.0 if self.item_precision_ is None else 1.0 / self.item_precision_
+        return [HeadUncertainty.full(covariance, dim, n_items, unknown) for covariance in self.covariance_]
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         extents = self.spec.give(self, document, arrays)

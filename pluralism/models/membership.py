@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from pluralism.errors import UsageError
+from pluralism.errors import DataError, UsageError
 from pluralism.files import atomic_path
 
 __all__ = ["Membership"]
+
+MODEL_KEY, FACTORS_KEY = b"pluralism.model", b"pluralism.factors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,9 @@ class Membership:
         Posterior mean of a vector that describes the user, in models where people differ by degree.
     covariance : float array of shape (users, factors, factors), optional
         Posterior covariance of `position`; without one, of the weights, with factors = groups.
+    model : str, optional
+        The fitted model that placed them, by its `fingerprint_`: other models refuse these places. A membership made by
+        hand has none, and is believed.
     """
 
     users: pa.Array
@@ -43,6 +48,7 @@ class Membership:
     n: Int[np.ndarray, " users"]
     position: Float[np.ndarray, "users factors"] | None = None
     covariance: Float[np.ndarray, "users factors factors"] | None = None
+    model: str | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -118,7 +124,7 @@ class Membership:
             return out
 
         found = {name: choose(name) for name in ("posterior", "n", "position", "covariance")}
-        return Membership(users, **found)
+        return Membership(users, **found, model=self.model or otherwise.model)
 
     def to_frame(self) -> pa.Table:
         """Columns `user, n, group_0, ...`, and `factor_0, ...` with `factor_0_sd, ...` where there are such."""
@@ -133,20 +139,70 @@ class Membership:
         return pa.table(columns)
 
     def to_json(self) -> str:
-        """A JSON object with `users`, `n` and `posterior`, and `position` where there is one."""
-        document = {"users": self.users.to_pylist(), "n": self.n.tolist(), "posterior": self.posterior.tolist()}
+        """A JSON object with `model`, `users`, `n` and `posterior`, and `position` where there is one."""
+        document: dict[str, Any] = {"model": self.model, "users": self.users.to_pylist(), "n": self.n.tolist()}
+        document["posterior"] = self.posterior.tolist()
         if self.position is not None:
             document["position"] = self.position.tolist()
         return json.dumps(document, ensure_ascii=False)
 
     def write(self, path: str | Path) -> None:
-        """Write `to_frame()` as Parquet, atomically."""
+        """Write as Parquet, atomically: the columns of `to_frame()`, and all else that `read` needs."""
         import pyarrow.parquet as pq
 
+        table = self.to_frame()
+        known = {} if self.model is None else {MODEL_KEY: self.model}
+        if self.position is not None:
+            known[FACTORS_KEY] = str(self.position.shape[1])
+        if self.covariance is not None and self.covariance.shape[1]:
+            size = self.covariance.shape[1] ** 2
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(self.covariance.ravel()), size)
+            table = table.append_column("covariance", flat)
+        table = table.replace_schema_metadata(known)
         with atomic_path(path) as temporary:
-            pq.write_table(self.to_frame(), temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Membership:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is no membership.
+        """
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+            known = table.schema.metadata or {}
+            posterior, position = _columns(table, "group"), None
+            width = posterior.shape[1]
+            if FACTORS_KEY in known:
+                position = _columns(table, "factor")
+                width = position.shape[1]
+            covariance = None if width else np.zeros((len(table), 0, 0))
+            if "covariance" in table.column_names:
+                rows = table["covariance"].combine_chunks().flatten().to_numpy()
+                covariance = rows.reshape(len(table), width, width)
+            users = table["user"].cast(pa.large_string()).combine_chunks()
+            model = known[MODEL_KEY].decode() if MODEL_KEY in known else None
+            return cls(users, posterior, table["n"].to_numpy(), position, covariance, model)
+        except (OSError, KeyError, ValueError) as cause:
+            raise DataError(
+                f"The file holds no membership: {cause}.",
+                where=str(path),
+                fix="Pass a file that Membership.write or `pluralism adapt` wrote.",
+            ) from cause
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{share:.2f}" for share in self.posterior.mean(axis=0)) if len(self) else "none"
         sure = f"{float(np.mean(self.certainty >= 0.9)):.0%} placed with 90 % certainty" if len(self) else "no users"
         return f"Membership({len(self):,} users, {self.n_groups} groups of shares {sizes}; {sure})"
+
+
+def _columns(table: pa.Table, name: str) -> Float[np.ndarray, "users _"]:
+    """The columns `name_0`, `name_1`, ... side by side."""
+    names = [f"{name}_{k}" for k in range(table.num_columns)]
+    found = [table[column].to_numpy() for column in names if column in table.column_names]
+    return np.stack(found, axis=1) if found else np.zeros((len(table), 0))

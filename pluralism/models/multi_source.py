@@ -237,7 +237,7 @@ class MultiSource(LinearPreferenceModel):
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
         counts = self._source_counts(comparisons, code)
         total = counts.sum(axis=1, keepdims=True)
-        return Membership(comparisons.users, (placed.posterior + counts) / (1.0 + total), n)
+        return self._membership(comparisons.users, (placed.posterior + counts) / (1.0 + total), n)
 
     def _source_counts(
         self, comparisons: Comparisons, code: Int[np.ndarray, " pairs"]

@@ -182,23 +182,23 @@ class PerUserRidge(LinearPreferenceModel):
             problem, self._axes(comparisons.items), self._offset(comparisons)[order], self.user_ridge_
         )
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
-        return Membership(comparisons.users, np.ones((comparisons.n_users, 1)), n, found.heads)
+        return self._membership(comparisons.users, np.ones((comparisons.n_users, 1)), n, found.heads)
 
     def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
         """Reward of each item for each person, in logits; as in `PreferenceModel.user_reward`."""
         self._check_fitted()
-        placed = self._trained() if membership is None else membership
+        placed = self._own(membership)
         shared = self.reward(items)
         kept = (placed.n == 0) | (self.around == "pooled")
         return shared * kept + self._axes(items).matmul(self._heads(placed).T)
 
     def _trained(self) -> Membership:
-        return Membership(self.users_, self.posterior_, self.n_answers_, self.position_)
+        return self._membership(self.users_, self.posterior_, self.n_answers_, self.position_)
 
     def _prior(self) -> Membership:
         nobody = pa.array([""], pa.large_string())
         position = np.zeros((1, self.position_.shape[1]))
-        return Membership(nobody, np.ones((1, 1)), np.zeros(1, np.int64), position)
+        return self._membership(nobody, np.ones((1, 1)), np.zeros(1, np.int64), position)
 
     def _heads(self, placed: Membership) -> Float[np.ndarray, "users dim"]:
         if placed.position is None or placed.position.shape[1] != self.position_.shape[1]:

@@ -176,7 +176,7 @@ class PlackettLuce(LinearPreferenceModel):
         owner[columns.row] = columns.user
         np.add.at(weight, columns.row, columns.weight)
         n = np.bincount(owner, weight > 0, len(comparisons.users)).astype(np.int64)
-        return Membership(comparisons.users, posterior, n)
+        return self._membership(comparisons.users, posterior, n)
 
     def log_likelihood(
         self, rankings: Source, *, membership: Membership | None = None
@@ -194,14 +194,14 @@ class PlackettLuce(LinearPreferenceModel):
         rows = np.arange(len(columns.user))
         evidence = self._evidence(rows, columns, rankings.items, len(rows), weight=np.ones(len(rows)))
         holder = self._trained().lookup(rankings.users, self._prior())
-        placed = (holder if membership is None else membership.lookup(rankings.users, holder)).posterior
+        placed = (holder if membership is None else self._own(membership).lookup(rankings.users, holder)).posterior
         with np.errstate(divide="ignore"):
             return logsumexp(evidence + np.log(placed[columns.user]), axis=1)
 
     def top_choice_proba(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items groups"]:
         """P(item is chosen first among `items`) in each group, or for each user of a membership."""
         by_group: np.ndarray = softmax(self.reward(items), axis=0)
-        return by_group if membership is None else by_group @ membership.posterior.T
+        return by_group if membership is None else by_group @ self._own(membership).posterior.T
 
     def predict_ranking(self, items: Items, membership: Membership | None = None) -> Rankings:
         """All items, by falling probability of being chosen first: one ballot a group, or one a user.

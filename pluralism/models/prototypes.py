@@ -225,7 +225,7 @@ class PrototypeModel(PreferenceModel):
         found = self.posterior(comparisons)
         n = np.bincount(comparisons.user, comparisons.weight > 0, comparisons.n_users).astype(np.int64)
         covariance = None if self.weights == "partition" else found.covariance
-        return Membership(comparisons.users, found.mean, n, covariance=covariance)
+        return self._membership(comparisons.users, found.mean, n, None, covariance)
 
     def posterior(self, comparisons: Comparisons) -> UserPosterior:
         """Posterior of the weights of every user of the vocabulary by these answers: moments, evidence, and ESS.
@@ -266,7 +266,7 @@ class PrototypeModel(PreferenceModel):
         return scores[comparisons.left] - scores[comparisons.right]
 
     def _trained(self) -> Membership:
-        return Membership(self.users_, self.posterior_, self.n_answers_, covariance=self.covariance_)
+        return self._membership(self.users_, self.posterior_, self.n_answers_, None, self.covariance_)
 
     def _prior(self) -> Membership:
         prior = super()._prior()

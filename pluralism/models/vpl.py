@@ -241,7 +241,7 @@ class VPL(PreferenceModel):
     def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
         """Expected reward of each item for each person, in logits; as in `PreferenceModel.user_reward`."""
         self._check_fitted()
-        placed = self._trained() if membership is None else membership
+        placed = self._own(membership)
         draws = self._draws(placed)
         scaled, out = self._scaled(items), np.empty((len(items), len(placed)))
         for u in range(len(placed)):
@@ -270,15 +270,17 @@ class VPL(PreferenceModel):
         rows = self._answers(c.items, c.user, c.left, c.right, c.outcome, c.weight, c.n_users).take(active)
         mean, variance = encode(self._network(), rows)
         n = np.bincount(c.user, active, c.n_users).astype(np.int64)
-        return Membership(c.users, np.ones((c.n_users, 1)), n, mean, _diagonal(variance))
+        return self._membership(c.users, np.ones((c.n_users, 1)), n, mean, _diagonal(variance))
 
     def _trained(self) -> Membership:
         covariance = _diagonal(self.position_variance_)
-        return Membership(self.users_, self.posterior_, self.n_answers_, self.position_, covariance)
+        return self._membership(self.users_, self.posterior_, self.n_answers_, self.position_, covariance)
 
     def _prior(self) -> Membership:
         nobody, factors = pa.array([""], pa.large_string()), self.position_.shape[1]
-        return Membership(nobody, np.ones((1, 1)), np.zeros(1, np.int64), np.zeros((1, factors)), np.eye(factors)[None])
+        return self._membership(
+            nobody, np.ones((1, 1)), np.zeros(1, np.int64), np.zeros((1, factors)), np.eye(factors)[None]
+        )
 
     def _draws(self, placed: Membership) -> Float[np.ndarray, "draws users factors"]:
         """Fixed draws of each person's place, in pairs of opposites, the same for everybody."""

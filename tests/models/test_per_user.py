@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -175,5 +177,7 @@ def test_memberships_of_other_models_are_refused():
     data = simulate_mixture(n_users=6, n_groups=1, n_items=10, dim=2, rng=0).comparisons
     model = PerUserRidge(**CHEAP).fit(data)
     other = BradleyTerry(ridge=1.0, item_effects=False).fit(data).membership()
-    with pytest.raises(UsageError, match="heads"):
+    with pytest.raises(UsageError, match="another model"):
         model.user_reward(data.items, other)
+    with pytest.raises(UsageError, match="heads"):
+        model.user_reward(data.items, replace(other, model=None))

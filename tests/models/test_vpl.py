@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -156,8 +158,11 @@ def test_items_without_features_and_foreign_memberships_are_refused():
         VPL().fit(Comparisons.from_arrays(["a"], ["b"], user=["u"]))
     data = simulate_mixture(n_users=4, n_groups=1, n_items=10, dim=2, rng=0).comparisons
     model = VPL(**(CHEAP | {"max_epochs": 3})).fit(data)
+    foreign = BradleyTerry(ridge=1.0, item_effects=False).fit(data).membership()
+    with pytest.raises(UsageError, match="another model"):
+        model.predict_proba(data, membership=foreign)
     with pytest.raises(UsageError, match="places"):
-        model.predict_proba(data, membership=BradleyTerry(ridge=1.0, item_effects=False).fit(data).membership())
+        model.predict_proba(data, membership=replace(foreign, model=None))
 
 
 @pytest.mark.parametrize("factors", [1, 4, 8, 13])
