@@ -20,6 +20,7 @@ from pluralism.files import atomic_path
 from pluralism.policy.certificate import Certificate
 from pluralism.random import RNG, as_generator
 from pluralism.social_choice.utilities import Utilities
+from pluralism.solvers.log_policies import kl_divergence
 
 __all__ = ["FinitePolicy", "kl_divergence"]
 
@@ -171,13 +172,3 @@ class FinitePolicy:
         head = f"FinitePolicy({self.method}; {n:,} prompt{'s' * (n != 1)}, KL {self.kl_mean:.3g})"
         proof = [] if self.certificate is None else [repr(self.certificate)]
         return "\n".join([head, table, *proof, *self.notes])
-
-
-def kl_divergence(
-    log_probs: Float[np.ndarray, "prompts candidates"], log_reference: Float[np.ndarray, "prompts candidates"]
-) -> Float[np.ndarray, " prompts"]:
-    """KL(q || p) in nats for each prompt; candidates of no probability under q count 0."""
-    probs = np.exp(log_probs)
-    with np.errstate(invalid="ignore"):
-        ratio = log_probs - log_reference
-    return np.maximum(np.sum(np.where(probs > 0, probs * np.where(probs > 0, ratio, 0.0), 0.0), axis=1), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.errors import UsageError
@@ -11,7 +12,7 @@ from pluralism.policy.finite_policy import FinitePolicy, kl_divergence
 from pluralism.social_choice.utilities import Utilities
 from pluralism.solvers.tilt import tilt
 
-__all__ = ["check_beta", "kl_optimal"]
+__all__ = ["check_beta", "kl_optimal", "weighted_reward"]
 
 
 def kl_optimal(utilities: Utilities, *, beta: float, weights: ArrayLike | None = None) -> FinitePolicy:
@@ -32,15 +33,20 @@ def kl_optimal(utilities: Utilities, *, beta: float, weights: ArrayLike | None =
     .. [1] J. Q. Yang et al., "Asymptotics of language model alignment", arXiv:2404.01730.
     """
     beta = check_beta(beta)
-    w = utilities.shares if weights is None else np.asarray(weights, dtype=float)
-    if w.shape != (utilities.n_groups,) or not np.isfinite(w).all():
-        raise UsageError(f"weights are {utilities.n_groups} finite numbers.", fix="Give one for each group.")
-    reward = utilities.values @ w
+    reward = weighted_reward(utilities, weights)
     log_probs, value = tilt(reward, utilities.log_reference, beta)
     reached = np.sum(np.exp(log_probs) * reward, axis=1) - beta * kl_divergence(log_probs, utilities.log_reference)
     mean = np.array([utilities.prompt_weights @ reached]), np.array([utilities.prompt_weights @ value])
     certificate = Certificate("max E_q w.r - beta KL(q||p)", *mean)
     return FinitePolicy(log_probs, utilities, f"kl-optimal, beta={beta:g}", certificate)
+
+
+def weighted_reward(utilities: Utilities, weights: ArrayLike | None) -> Float[np.ndarray, "prompts candidates"]:
+    """One reward: the groups' utilities in a weighted sum, by default with their shares; weights may be negative."""
+    w = utilities.shares if weights is None else np.asarray(weights, dtype=float)
+    if w.shape != (utilities.n_groups,) or not np.isfinite(w).all():
+        raise UsageError(f"weights are {utilities.n_groups} finite numbers.", fix="Give one for each group.")
+    return utilities.values @ w
 
 
 def check_beta(beta: float, *, positive: bool = False) -> float:
