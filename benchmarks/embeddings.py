@@ -22,7 +22,7 @@ import torch
 from _timing import compare, machine, markdown_table
 
 from pluralism.embeddings import EmbeddingCache, resolve
-from pluralism.embeddings.device import processor_has_bfloat16
+from pluralism.llm.device import processor_has_bfloat16
 
 
 def random_texts(count: int, rng: np.random.Generator, mean_words: float = 42.0) -> list[str]:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from pluralism.embeddings.device import DTYPES, choose_device, choose_dtype
 from pluralism.embeddings.encoder import Batch, encode_batches
 from pluralism.embeddings.pooling import POOLINGS
 from pluralism.embeddings.pretrained import load_configuration, load_tokenizer, load_transformer, token_limit
 from pluralism.embeddings.revision import directory_revision, hub_revision
 from pluralism.embeddings.token_batches import TokenBatches, run_batches
 from pluralism.errors import EncoderError, UsageError
+from pluralism.llm.device import DTYPES, choose_device, choose_dtype
 
 __all__ = ["HuggingFaceEncoder"]
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from pluralism.errors import EncoderError
-from pluralism.extras import require
+from pluralism.llm.pretrained import load_pretrained
 
-__all__ = ["TokenLimit", "load_configuration", "load_tokenizer", "load_transformer", "quiet", "token_limit"]
+__all__ = ["TokenLimit", "load_configuration", "load_tokenizer", "load_transformer", "token_limit"]
 
 _LONGEST_DEFAULT = 4096
 _UNKNOWN_LIMIT = 10**9
@@ -79,30 +78,5 @@ def token_limit(tokenizer: Any, configuration: Any) -> TokenLimit:
 
 
 def _load(model: str, build: Callable[[Any, dict[str, Any]], Any], revision: str | None) -> Any:
-    library = require("transformers", extra="embed", purpose=f"The encoder {model!r}")
-    options: dict[str, Any] = {"trust_remote_code": False}
-    if revision is not None:
-        options["revision"] = revision
-    try:
-        with quiet(library):
-            return build(library, options)
-    except (OSError, ValueError, KeyError, RuntimeError) as cause:
-        raise EncoderError(
-            f"The model {model!r} cannot be loaded: {str(cause).strip().splitlines()[0]}",
-            fix="Check the name or path. Models that need their own code or have no safetensors weights are not run.",
-        ) from cause
-
-
-@contextmanager
-def quiet(library: Any) -> Iterator[None]:
-    """Keep loading silent, and put back how it was: a progress bar is the caller's choice."""
-    logging = library.utils.logging
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    purpose = f"The encoder {model!r}"
+    return load_pretrained(model, build, revision=revision, error=EncoderError, purpose=purpose)

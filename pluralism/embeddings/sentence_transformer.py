@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from pluralism.embeddings.device import DTYPES, choose_device, choose_dtype
 from pluralism.embeddings.encoder import Batch, encode_batches
 from pluralism.embeddings.revision import directory_revision, hub_revision
 from pluralism.embeddings.vectors import normalise
 from pluralism.errors import EncoderError
 from pluralism.extras import require
+from pluralism.llm.device import DTYPES, choose_device, choose_dtype
 
 __all__ = ["SentenceTransformerEncoder"]
 
@@ -125,7 +125,7 @@ class SentenceTransformerEncoder:
     def _network(self) -> Any:
         library = require("sentence_transformers", extra="embed", purpose=f"The encoder {self.name!r}")
         transformers = require("transformers", extra="embed", purpose=f"The encoder {self.name!r}")
-        from pluralism.embeddings.pretrained import quiet
+        from pluralism.llm.pretrained import quiet
 
         try:
             with quiet(transformers):

@@ -1,4 +1,4 @@
-"""Where an encoder runs and in which number format, chosen by what the machine has."""
+"""Where a model runs and in which number format, chosen by what the machine has."""
 
 from __future__ import annotations
 
