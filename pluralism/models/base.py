@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn.base import BaseEstimator
 
 from pluralism.errors import DataError, ModelFileError, NotFittedError, UsageError
 from pluralism.files import load_bundle, save_bundle
+from pluralism.models.collective import Of, preference_matrix_of, profile_of, utilities_of
 from pluralism.models.membership import Membership
 from pluralism.models.state import StateSpec
+from pluralism.random import RNG
 from pluralism.solvers import FeatureMatrix
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
+    from pluralism.social_choice import Profile, Utilities
+    from pluralism.social_choice.utilities import Reference, Unit
 
 __all__ = ["Callback", "Places", "PreferenceModel", "load"]
 
@@ -143,6 +148,74 @@ class PreferenceModel(BaseEstimator, ABC):
         """
         self._check_fitted()
         return self.reward(items) @ self._own(membership).posterior.T
+
+    def utilities(
+        self,
+        items: Items,
+        *,
+        of: Of = "groups",
+        membership: Membership | None = None,
+        unit: Unit = "gain",
+        log_reference: ArrayLike | None = None,
+        reference: Reference = "list",
+    ) -> Utilities:
+        """What each candidate of each prompt is worth to each group, or to each person.
+
+        Parameters
+        ----------
+        items : Items
+            Candidates; those of one prompt are chosen among.
+        of : {"groups", "users"}
+            The model's groups, with their sizes as shares, or people, each with the same share.
+        membership : Membership, optional
+            With ``of="users"``: whose; the training users by default.
+        unit : {"gain", "cdf", "normalised", "regret", "raw"}
+            In what they are compared; see `pluralism.social_choice.Utilities`.
+        log_reference : array of shape (items,), optional
+            Log-probabilities of the reference policy; left out, the candidates of a prompt are equally likely.
+        reference : {"list", "samples"}
+            Whether the candidates are all there are, or samples from the reference policy.
+        """
+        return utilities_of(self, items, of, membership, unit, log_reference, reference)
+
+    def profile(
+        self,
+        items: Items,
+        *,
+        of: Of = "groups",
+        membership: Membership | None = None,
+        n_draws: int = 0,
+        tolerance: float = 0.0,
+        units: int = 1_000_000,
+        rng: RNG = None,
+    ) -> Profile:
+        """The rankings of the candidates of one prompt, by groups weighted by their sizes or by people.
+
+        Parameters
+        ----------
+        items : Items
+            Candidates of one prompt, or items without prompts.
+        of, membership
+            As in `utilities`.
+        n_draws : int
+            Take as voters this many draws of the rewards and sizes of the groups from their posterior, so that what is
+            not known of them carries over; 0 takes the best estimates.
+        tolerance : float
+            Rewards no further apart than this, in logits, are tied.
+        units : int
+            Whole units into which all voters together are divided.
+        rng : int, Generator or None
+
+        Raises
+        ------
+        UsageError
+            If the items answer several prompts, the model prefers in circles, or has no posterior to draw from.
+        """
+        return profile_of(self, items, of, membership, n_draws, tolerance, units, rng)
+
+    def preference_matrix(self, items: Items) -> Float[np.ndarray, "items items"]:
+        """The share of all people who prefer the row's candidate to the column's; 1/2 on the diagonal."""
+        return preference_matrix_of(self, items)
 
     def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """Logits of `predict_group_proba`."""

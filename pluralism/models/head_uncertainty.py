@@ -97,6 +97,22 @@ class HeadUncertainty:
             out[rows] += np.sum(difference**2, axis=1) + own[a] + own[b]
         return out
 
+    def draws(
+        self,
+        features: FeatureMatrix | None,
+        where: Int[np.ndarray, " items"],
+        n_draws: int,
+        generator: np.random.Generator,
+    ) -> Float[np.ndarray, "draws items"]:
+        """Draws of what all items' rewards are off their mean, together."""
+        axes = generator.normal(size=(self.head.shape[1], n_draws))
+        out = np.empty((n_draws, len(where)))
+        for start in range(0, len(where), ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(where)))
+            turned, own = self._turn(features, rows, where[rows])
+            out[:, rows] = (turned @ axes).T + np.sqrt(own) * generator.normal(size=(n_draws, len(rows)))
+        return out
+
     def _turn(
         self, features: FeatureMatrix | None, items: Int[np.ndarray, " items"], where: Int[np.ndarray, " items"]
     ) -> tuple[Float[np.ndarray, "items axes"], Float[np.ndarray, " items"]]:

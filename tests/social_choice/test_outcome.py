@@ -1,4 +1,4 @@
-"""Outcomes: ties are broken explicitly, results are read by people and programs, rules refuse what they do not count."""
+"""Outcomes: ties broken explicitly, results for people and programs, rules that refuse what they do not count."""
 
 from __future__ import annotations
 
