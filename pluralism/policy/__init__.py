@@ -6,5 +6,6 @@ from __future__ import annotations
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.policy.kl_optimal import kl_optimal
+from pluralism.policy.voting import by_voting
 
-__all__ = ["Certificate", "FinitePolicy", "kl_optimal"]
+__all__ = ["Certificate", "FinitePolicy", "by_voting", "kl_optimal"]

@@ -91,8 +91,8 @@ class Rule(Generic[Result]):
     def _check(self, profile: Any) -> None:
         if not isinstance(profile, self.takes):
             raise UsageError(
-                f"The rule {self.name!r} counts a {self.takes.__name__}, not a {type(profile).__name__}.",
-                fix=f"Make a {self.takes.__name__} of your data first.",
+                f"The rule {self.name!r} counts {self.takes.__name__}, not {type(profile).__name__}.",
+                fix=f"Make {self.takes.__name__} of your data first.",
             )
         if not profile.candidates:
             raise DataError("There are no candidates.", fix="Give at least one candidate.")

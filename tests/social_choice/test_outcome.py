@@ -67,7 +67,7 @@ def test_rules_are_found_by_name_and_refuse_what_they_do_not_count():
     assert all(name == each.name for name, each in rules().items())
     with pytest.raises(UsageError, match="no rule 'bordo'"):
         find_rule("bordo")
-    with pytest.raises(UsageError, match="counts a Profile"):
+    with pytest.raises(UsageError, match="counts Profile, not ApprovalProfile"):
         borda(ApprovalProfile.from_sets([{"a"}]))
     with pytest.raises(DataError, match="no voters"):
         borda(Profile(["a"], np.zeros((0, 1), dtype=int)))
