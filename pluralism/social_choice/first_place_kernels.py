@@ -1,0 +1,83 @@
+"""Compiled loops over ballots: in which order each lists the candidates, and whom it has first of those still in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+__all__ = ["count_firsts", "listing_orders"]
+
+
+@njit(cache=True, parallel=True)
+def listing_orders(levels):
+    """Candidates of each ballot, best first, as they are numbered within a tie; unlisted ones last.
+
+    Parameters
+    ----------
+    levels : int16 array of shape (ballots, candidates)
+        Dense; -1 is not listed.
+
+    Returns
+    -------
+    order : int16 array of shape (ballots, candidates)
+    tied : int64
+        The most candidates that one ballot ties on one level.
+    """
+    n, m = levels.shape
+    order = np.empty((n, m), dtype=np.int16)
+    most = np.zeros(n, dtype=np.int64)
+    for row in prange(n):
+        sizes = np.zeros(m + 2, dtype=np.int64)
+        for c in range(m):
+            level = levels[row, c]
+            sizes[(m if level < 0 else level) + 1] += 1
+        for level in range(m):
+            most[row] = max(most[row], sizes[level + 1])
+        starts = np.cumsum(sizes)
+        for c in range(m):
+            level = levels[row, c]
+            level = m if level < 0 else level
+            order[row, starts[level]] = c
+            starts[level] += 1
+    return order, most.max() if n else 0
+
+
+@njit(cache=True)
+def count_firsts(levels, order, counts, standing, place, tally):
+    """Give each ballot to those it has first of the candidates still standing; equals share.
+
+    Parameters
+    ----------
+    levels, order : int16 arrays of shape (ballots, candidates)
+        `order` from `listing_orders`.
+    counts : int64 array of shape (ballots,)
+    standing : bool array of shape (candidates,)
+    place : int16 array of shape (ballots,)
+        Where in its order each ballot stands; moved on, in place, to the first candidate that still stands.
+    tally : int64 array of shape (most tied + 1, candidates)
+        Zeros; ``tally[t, c]`` becomes the count of the ballots that c shares with t - 1 others.
+
+    Returns
+    -------
+    exhausted : int64
+        Count of the ballots that list nobody who still stands.
+    """
+    n, m = levels.shape
+    exhausted = 0
+    for row in range(n):
+        at = place[row]
+        while at < m and levels[row, order[row, at]] >= 0 and not standing[order[row, at]]:
+            at += 1
+        place[row] = at
+        if at == m or levels[row, order[row, at]] < 0:
+            exhausted += counts[row]
+            continue
+        level = levels[row, order[row, at]]
+        stop, tied = at, 0
+        while stop < m and levels[row, order[row, stop]] == level:
+            tied += standing[order[row, stop]]
+            stop += 1
+        for k in range(at, stop):
+            if standing[order[row, k]]:
+                tally[tied, order[row, k]] += counts[row]
+    return exhausted
