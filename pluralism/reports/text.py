@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import math
-import unicodedata
+
+from pluralism.printable import printable
 
 __all__ = ["counted", "interval", "label", "number", "one_line", "percent", "printable", "signed"]
 
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPACE = "\u00a0"
-
-
-def printable(text: str) -> str:
-    r"""The text without what XML and HTML cannot hold, and without controls of direction; line ends and tabs stay.
-
-    A right-to-left override, or an isolate that is never closed, would turn around what stands after the text.
-
-    Examples
-    --------
-    >>> printable("a\x00b\r\nc")
-    'a�b\nc'
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c if c in "\n\t" or _is_sayable(c) else "\ufffd" for c in lines if c not in _BIDI_CONTROLS)
-
-
-def _is_sayable(character: str) -> bool:
-    code = ord(character)
-    return unicodedata.category(character) not in ("Cc", "Cs") and code & 0xFFFE != 0xFFFE
 
 
 def one_line(text: str, limit: int) -> str:
