@@ -14,7 +14,16 @@ from pluralism.random import RNG, as_generator
 if TYPE_CHECKING:
     from pluralism.data import Items
 
-__all__ = ["Front", "best_of_n", "candidate_pools", "chebyshev", "front", "hypervolume", "pareto_front"]
+__all__ = [
+    "Front",
+    "best_of_n",
+    "candidate_pools",
+    "chebyshev",
+    "front",
+    "front_of_means",
+    "hypervolume",
+    "pareto_front",
+]
 
 
 @dataclass(frozen=True)
@@ -194,9 +203,37 @@ def front(
     """
     n_pools = int(pool.max(initial=-1)) + 1
     picked = np.stack([best_of_n(column, pool, n_pools) for column in scores.T])
-    taken = values[picked]
+    return front_of_means(
+        values[picked],
+        directions=directions,
+        attributes=attributes,
+        reference=values.mean(axis=0) if reference is None else np.asarray(reference, float),
+        n_bootstrap=n_bootstrap,
+        level=level,
+        rng=rng,
+    )
+
+
+def front_of_means(
+    taken: Float[np.ndarray, "directions pools attributes"],
+    *,
+    directions: Float[np.ndarray, "directions all_attributes"],
+    attributes: list[str],
+    reference: Float[np.ndarray, " attributes"],
+    n_bootstrap: int = 500,
+    level: float = 0.95,
+    rng: RNG = 0,
+) -> Front:
+    """Average what each direction brought in each pool, with a bootstrap over pools.
+
+    Parameters
+    ----------
+    taken : array of shape (directions, pools, attributes)
+    reference, n_bootstrap, level, rng
+        As in `front`.
+    """
+    n_pools = taken.shape[1]
     mean = taken.mean(axis=1)
-    base = values.mean(axis=0) if reference is None else np.asarray(reference, float)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     volume = (np.nan, np.nan)
     if n_pools > 1 and n_bootstrap > 0:
@@ -205,8 +242,7 @@ def front(
         drawn = np.einsum("bp,dpk->bdk", counts, taken)
         tail = (1 - level) / 2
         low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-        volumes = [hypervolume(points, base) for points in drawn]
+        volumes = [hypervolume(points, reference) for points in drawn]
         volume = (float(np.quantile(volumes, tail)), float(np.quantile(volumes, 1 - tail)))
-    return Front(
-        attributes, directions, mean, low, high, pareto_front(mean), hypervolume(mean, base), *volume, base, n_pools
-    )
+    on_front, reached = pareto_front(mean), hypervolume(mean, reference)
+    return Front(attributes, directions, mean, low, high, on_front, reached, *volume, reference, n_pools)

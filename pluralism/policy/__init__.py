@@ -3,9 +3,64 @@
 from __future__ import annotations
 
 # Not lazy: a solver has the name of its file, which a later import of the file would put in its place.
+from pluralism.policy.best_of_n import best_of_n, estimate_best_of_n, worst_of_n
+from pluralism.policy.binary_target import binary_target
 from pluralism.policy.certificate import Certificate
+from pluralism.policy.directional_policy import DirectionalPolicy, attribute_utilities
+from pluralism.policy.f_dpg import SampledDescent, f_divergence, f_dpg, f_dpg_sampled
 from pluralism.policy.finite_policy import FinitePolicy
+from pluralism.policy.frontier import Frontier, FrontierPath, frontier
+from pluralism.policy.infalign import calibrated_tilt, infalign, inference_aware_win_rate
+from pluralism.policy.inference_comparison import InferenceComparison, compare_inference
+from pluralism.policy.kl_budget import kl_budget
 from pluralism.policy.kl_optimal import kl_optimal
+from pluralism.policy.moment_target import moment_target, opinion_target
+from pluralism.policy.preference_game import PreferenceGame
+from pluralism.policy.pro_loss import plackett_luce_nll, pro_loss
+from pluralism.policy.regularised_nash import regularised_nash
+from pluralism.policy.rejection_sampling import ConditionalRanker, RejectionSampling, rejection_sampling
+from pluralism.policy.self_play import SelfPlay, self_play
+from pluralism.policy.sppo_loss import soft_win_rates, sppo_log_partition, sppo_loss
 from pluralism.policy.voting import by_voting
+from pluralism.policy.win_rate import win_rate
 
-__all__ = ["Certificate", "FinitePolicy", "by_voting", "kl_optimal"]
+__all__ = [
+    "Certificate",
+    "ConditionalRanker",
+    "DirectionalPolicy",
+    "FinitePolicy",
+    "Frontier",
+    "FrontierPath",
+    "InferenceComparison",
+    "PreferenceGame",
+    "RejectionSampling",
+    "SampledDescent",
+    "SelfPlay",
+    "attribute_utilities",
+    "best_of_n",
+    "binary_target",
+    "by_voting",
+    "calibrated_tilt",
+    "compare_inference",
+    "estimate_best_of_n",
+    "f_divergence",
+    "f_dpg",
+    "f_dpg_sampled",
+    "frontier",
+    "infalign",
+    "inference_aware_win_rate",
+    "kl_budget",
+    "kl_optimal",
+    "moment_target",
+    "opinion_target",
+    "plackett_luce_nll",
+    "pro_loss",
+    "regularised_nash",
+    "rejection_sampling",
+    "self_play",
+    "soft_win_rates",
+    "sppo_log_partition",
+    "sppo_loss",
+    "win_rate",
+    "worst_of_n",
+]

@@ -168,8 +168,8 @@ def sampled_gradient(
 ) -> Matrix:
     r"""Estimate of the gradient of D_f by the logits from samples of a proposal b.
 
-    :math:`-\frac1n \sum_i \frac{q(y_i)}{b(y_i)} [r(y_i) - B] \nabla \log q(y_i)`, with the pseudo-reward r. Without bias
-    where the target is normalised, B does not depend on these samples, and b is positive wherever q is.
+    :math:`-\frac1n \sum_i \frac{q(y_i)}{b(y_i)} [r(y_i) - B] \nabla \log q(y_i)`, with the pseudo-reward r. Without
+    bias where the target is normalised, B does not depend on these samples, and b is positive wherever q is.
 
     Parameters
     ----------
@@ -180,7 +180,8 @@ def sampled_gradient(
     """
     reward = pseudo_reward(divergence, log_policy, log_target)
     drawn = np.take_along_axis(reward, samples, axis=1) - np.asarray(baseline).reshape(-1, 1)
-    weight = np.exp(np.take_along_axis(log_policy - log_proposal, samples, axis=1))
+    log_q, log_b = (np.take_along_axis(each, samples, axis=1) for each in (log_policy, log_proposal))
+    weight = np.exp(log_q - log_b)
     push = weight * drawn / samples.shape[1]
     gradient = np.exp(log_policy) * push.sum(axis=1, keepdims=True)
     np.subtract.at(gradient, (np.arange(len(samples))[:, None], samples), push)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pluralism.solvers.best_of_n import best_of_n_levels, worst_of_n_levels
+from pluralism.solvers.kl_budget import tilt_to_kl
 from pluralism.solvers.log_policies import expectation, kl_divergence, log_normalise
 from pluralism.solvers.reward_levels import log_cdf, mid_cdf
 
@@ -21,8 +22,8 @@ __all__ = [
     "AlignedLevels",
     "Inference",
     "align_levels",
-    "inference_levels",
     "align_levels_to_kl",
+    "inference_levels",
     "inference_win_rate",
     "win_rate_gradient",
 ]
@@ -149,10 +150,10 @@ def align_levels(
 def align_levels_to_kl(
     log_mass: Levels, budget: float | Vector, n: float, inference: Inference, *, start: Levels | None = None
 ) -> AlignedLevels:
-    """The fixed point whose KL from the reference is the budget, by bracketing and bisecting log beta.
+    """The fixed point whose KL from the reference is the budget: max W(q) subject to KL(q||p) <= budget.
 
-    Each beta starts from the fixed point of the last. A budget that even all mass on the highest level does not use
-    up gives that (beta 0); a budget of 0 the reference (beta infinite).
+    A budget that even all mass on the highest level does not use up gives that (beta 0); a budget of 0 the reference
+    (beta infinite).
 
     Parameters
     ----------
@@ -168,13 +169,24 @@ def align_levels_to_kl(
     beta, residual = np.where(rest, np.inf, 0.0), np.zeros(len(log_mass))
     open_ = np.flatnonzero(~(rest | full))
     p, goal = log_mass[open_], goal[open_]
-    log_q = p if start is None else start[open_]
-    low, high = np.full(len(open_), -np.inf), np.full(len(open_), np.inf)  # of log 1/beta
-    x, stride = np.zeros(len(open_)), np.ones(len(open_))
-    found = AlignedLevels(log_q, np.exp(-x), np.zeros(len(open_)), 0)
+    log_q = (log_mass if start is None else start)[open_]
+    solve = _by_price if inference == "best_of_n" else _by_tangents
+    found = solve(p, goal, n, log_q)
+    out[open_], beta[open_], residual[open_] = found.log_mass, found.beta, found.residual
+    return AlignedLevels(out, beta, residual, found.n_iter)
+
+
+def _by_price(p: Levels, goal: Vector, n: float, log_q: Levels) -> AlignedLevels:
+    """Best of n: the objective is concave and KL falls with beta, so log beta is bracketed and bisected.
+
+    Each beta starts from the fixed point of the last.
+    """
+    low, high = np.full(len(p), -np.inf), np.full(len(p), np.inf)  # of log 1/beta
+    x, stride = np.zeros(len(p)), np.ones(len(p))
+    found = AlignedLevels(log_q, np.exp(-x), np.zeros(len(p)), 0)
     n_iter = 0
-    for _ in range(MAX_STEPS):
-        found = align_levels(p, np.exp(-x), n, inference, start=log_q)
+    for _ in range(MAX_STEPS if len(p) else 0):
+        found = align_levels(p, np.exp(-x), n, "best_of_n", start=log_q)
         log_q, n_iter = found.log_mass, n_iter + found.n_iter
         kl = kl_divergence(log_q, p)
         met = (np.abs(kl - goal) <= KL_TOLERANCE * goal) | (high - low <= 1e-14 * np.abs(x))
@@ -184,5 +196,26 @@ def align_levels_to_kl(
         inside = np.isfinite(low) & np.isfinite(high)
         reach = np.where(np.isfinite(high), high - stride, low + stride)
         x, stride = np.where(met, x, np.where(inside, 0.5 * (low + high), reach)), 2.0 * stride
-    out[open_], beta[open_], residual[open_] = log_q, found.beta, found.residual
-    return AlignedLevels(out, beta, residual, n_iter)
+    return AlignedLevels(log_q, found.beta, found.residual, n_iter)
+
+
+def _by_tangents(p: Levels, goal: Vector, n: float, log_q: Levels) -> AlignedLevels:
+    """Worst of n: W is convex, so the best policy of this KL by its tangent is never worse than where it touches.
+
+    A price would not do: KL may jump as it changes.
+    """
+    place = mid_cdf(inference_levels(p, n, "worst_of_n"))
+    beta, residual = np.full(len(p), np.inf), np.full(len(p), np.inf)
+    moving = np.arange(len(p))
+    n_iter = 0
+    while len(moving) and n_iter < MAX_ITER:
+        n_iter += 1
+        pull = win_rate_gradient(log_q[moving], place[moving], n, "worst_of_n")
+        new, price = tilt_to_kl(pull, p[moving], goal[moving])
+        there = (p[moving] > -np.inf) & (log_q[moving] > -np.inf)
+        moved = np.where(there, new, 0.0) - np.where(there, log_q[moving], 0.0)
+        scale = np.maximum(1.0, np.abs(pull).max(axis=1) / np.where(price > 0, price, np.inf))
+        log_q[moving], beta[moving] = new, price
+        residual[moving] = np.abs(moved).max(axis=1) / scale
+        moving = moving[residual[moving] > TOLERANCE]
+    return AlignedLevels(log_q, beta, residual, n_iter)

@@ -1,9 +1,9 @@
 r"""The distribution nearest to a reference, in KL(t||p), with given means of features.
 
 It is :math:`t_\lambda \propto p\,e^{\lambda \cdot \phi}`; :math:`\lambda` minimises the convex dual
-:math:`\log Z(\lambda) - \lambda \cdot \mu`, whose gradient is :math:`E_t \phi - \mu` and whose Hessian is the covariance
-of the features (Csiszar 1975; M. Khalifa et al., arXiv:2012.11635). Either each prompt has a lambda of its own, or all
-share one and the means are over prompts too.
+:math:`\log Z(\lambda) - \lambda \cdot \mu`, whose gradient is :math:`E_t \phi - \mu` and whose Hessian is the
+covariance of the features (Csiszar 1975; M. Khalifa et al., arXiv:2012.11635). Either each prompt has a lambda of its
+own, or all share one and the means are over prompts too.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def fit_moments(
 ) -> MomentFit:
     """Newton's method on the dual, with backtracking, for all problems at once.
 
-    Where mu is on the edge of what is attainable the multipliers grow until the miss is below `tol`; where it is beyond,
-    the miss stays.
+    Where mu is on the edge of what is attainable the multipliers grow until the miss is below `tol`; where it is
+    beyond, the miss stays.
 
     Parameters
     ----------
@@ -110,11 +110,12 @@ def fit_moments(
 
     lam = np.zeros(goal.shape)
     value, log_t, gradient = dual(lam)
-    size, iteration = np.ones(len(lam)), 0
-    for iteration in range(MAX_ITER):
+    size, n_iter = np.ones(len(lam)), 0
+    while n_iter < MAX_ITER and size.any():
         open_ = np.abs(gradient).max(axis=1) > tol
-        if not open_.any() or not size.any():
+        if not open_.any():
             break
+        n_iter += 1
         t = np.exp(log_t)
         deviation = phi - np.einsum("xy,xyk->xk", t, phi)[:, None]
         hessian = pooled(np.einsum("xy,xyk,xyl->xkl", t, deviation, deviation, optimize=True))
@@ -137,7 +138,7 @@ def fit_moments(
         lam, value, log_t, gradient = lam + size[:, None] * step, new_value, new_log_t, new_gradient
     with np.errstate(invalid="ignore"):
         kl = np.where(np.exp(log_t) > 0, np.exp(log_t) * (log_t - log_reference), 0.0).sum(axis=1)
-    return MomentFit(log_t, lam / scale, pooled(kl), -value, np.abs(gradient).max(axis=1), iteration)
+    return MomentFit(log_t, lam / scale, pooled(kl), -value, np.abs(gradient).max(axis=1), n_iter)
 
 
 def violations(
@@ -184,7 +185,7 @@ def violations(
 
 
 def _solved(cost: np.ndarray, equal: csr_array, target: np.ndarray):
-    found = linprog(cost, A_eq=equal, b_eq=target, bounds=(0.0, None), method="highs")
+    found = linprog(cost, A_eq=equal, b_eq=target, bounds=(0.0, None), method="highs")  # type: ignore[call-overload]
     if found.status != 0:
         raise ArithmeticError(f"the linear programme of attainable means was not solved: {found.message}")
     return found

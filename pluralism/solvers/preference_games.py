@@ -87,9 +87,7 @@ def exploitability(preferences: Preferences, log_policy: Matrix, log_reference: 
     return wins.max(axis=1) - 0.5
 
 
-def multiplicative_weights(
-    preferences: Preferences, log_start: Matrix, rounds: int, eta: float | None = None
-) -> Play:
+def multiplicative_weights(preferences: Preferences, log_start: Matrix, rounds: int, eta: float | None = None) -> Play:
     r"""Play :math:`q_{t+1} \propto q_t e^{\eta P q_t}` against itself.
 
     The average of T iterates is exploitable by at most :math:`L/(\eta T) + \eta/8`, L the largest
@@ -104,22 +102,22 @@ def multiplicative_weights(
     there = log_start > -np.inf
     farthest = np.where(there, -log_start, 0.0).max(axis=1)
     rate = np.sqrt(8.0 * farthest / rounds) if eta is None else np.full(len(log_start), float(eta))
-    log_q, total, wins_total = log_start, np.zeros_like(log_start), np.zeros_like(log_start)
+    log_q = log_last = log_start
+    total, wins_total = np.zeros_like(log_start), np.zeros_like(log_start)
     average = np.empty((rounds, len(log_start)))
     last = np.empty_like(average)
     for t in range(rounds):
-        if t > 0:
-            log_q = log_normalise(log_q + rate[:, None] * wins)
-        total += np.exp(log_q)
         wins = win_rates(preferences, log_q)
+        total += np.exp(log_q)
         wins_total += wins
         last[t] = np.where(there, wins, -np.inf).max(axis=1) - 0.5
         average[t] = np.where(there, wins_total, -np.inf).max(axis=1) / (t + 1.0) - 0.5
+        log_last, log_q = log_q, log_normalise(log_q + rate[:, None] * wins)
     played = np.arange(1.0, rounds + 1.0)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(farthest > 0, farthest / (rate * played), 0.0) + rate / 8.0
         log_average = np.log(total / rounds)
-    return Play(log_average, log_q, average, last, bound, rate)
+    return Play(log_average, log_last, average, last, bound, rate)
 
 
 def regularised_nash_gap(preferences: Preferences, log_policy: Matrix, log_reference: Matrix, tau: float) -> Vector:

@@ -20,7 +20,8 @@ class RewardLevels:
     Attributes
     ----------
     index : int array of shape (prompts, candidates)
-        Level of each candidate, 0 the lowest reward. Candidates that a prompt lacks are above all, on a level of no mass.
+        Level of each candidate, 0 the lowest reward. Candidates that a prompt lacks are above all, on a level of no
+        mass.
     log_mass : array of shape (prompts, levels)
         Log of the reference's mass.
     log_share : array of shape (prompts, candidates)
@@ -35,13 +36,13 @@ class RewardLevels:
         """Candidates' log-probabilities under another mass of the levels, shared inside a level as by the reference."""
         return np.take_along_axis(log_mass, self.index, axis=1) + self.log_share
 
-    def per_level(self, values: Matrix) -> Levels:
-        """The value that all candidates of a level have in common; 0 for padding."""
-        out = np.zeros_like(self.log_mass)
-        there = self.log_share > -np.inf
-        rows = np.broadcast_to(np.arange(len(values))[:, None], values.shape)
-        out[rows[there], self.index[there]] = values[there]
-        return out
+    def mass_of(self, log_policy: Matrix) -> Levels:
+        """Log-mass of each level under another policy."""
+        top = log_policy.max(axis=1, keepdims=True)
+        mass = np.zeros_like(self.log_mass)
+        np.add.at(mass, (np.arange(len(mass))[:, None], self.index), np.exp(log_policy - top))
+        with np.errstate(divide="ignore"):
+            return np.log(mass) + top
 
 
 def reward_levels(reward: Matrix, log_reference: Matrix) -> RewardLevels:
