@@ -6,13 +6,13 @@ import functools
 import os
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from jaxtyping import Float32
 
 from pluralism.errors import EncoderError, UsageError
 from pluralism.extras import require
+from pluralism.llm.openai_errors import explain, place_of
 
 __all__ = ["EmbeddingsEndpoint"]
 
@@ -66,7 +66,7 @@ class EmbeddingsEndpoint:
         self.dimensions = dimensions
         self.max_retries = max_retries
         self.timeout = timeout
-        self.place = _place(self.base_url)
+        self.place = place_of(self.base_url)
 
     def __repr__(self) -> str:
         return f"EmbeddingsEndpoint({self.model!r}, at {self.place})"
@@ -97,7 +97,15 @@ class EmbeddingsEndpoint:
         try:
             answer = client.embeddings.create(model=self.model, input=list(texts), encoding_format="float", **options)
         except openai.OpenAIError as cause:
-            raise self._explain(cause) from cause
+            raise explain(
+                cause,
+                EncoderError,
+                subject=self.model,
+                place=self.place,
+                key_variable=self.api_key_env,
+                retries=self.max_retries,
+                hidden=[os.environ.get(self.api_key_env)],
+            ) from cause
         found = {entry.index: entry.embedding for entry in answer.data or []}
         if found.keys() != set(range(len(texts))) or len(answer.data) != len(texts):
             raise EncoderError(
@@ -129,32 +137,3 @@ class EmbeddingsEndpoint:
         return self._library.OpenAI(
             api_key=key or _NO_KEY, base_url=self.base_url, max_retries=self.max_retries, timeout=self.timeout
         )
-
-    def _explain(self, cause: Any) -> EncoderError:
-        if isinstance(cause, self._library.APIConnectionError):
-            return EncoderError(
-                f"{self.place} cannot be reached, after {self.max_retries} further tries.",
-                fix="Check base_url and the network; is the server running?",
-            )
-        fixes = {
-            400: "The server does not accept these texts or options; are some texts too long for the model?",
-            401: f"Check the key in {self.api_key_env}.",
-            403: f"Check the key in {self.api_key_env}, and what it may use.",
-            404: "Check the name of the model, and that base_url ends where the server's API begins (often /v1).",
-            429: "You are over the server's limits: wait, or raise max_retries.",
-        }
-        status = getattr(cause, "status_code", None)
-        said = str(getattr(cause, "message", cause)).strip()[:300]
-        return EncoderError(
-            f"{self.model} at {self.place} answered with an error: {said}",
-            fix=fixes.get(status or 0, "Try again later, or another server."),
-        )
-
-
-def _place(base_url: str | None) -> str:
-    if base_url is None:
-        return "api.openai.com/v1"
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("base_url is no URL of a server.", fix="It looks like http://localhost:8000/v1")
-    return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
