@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 # Not lazy: a rule has the name of its file, which a later import of the file would put in its place.
+from pluralism.social_choice.approval import approval
 from pluralism.social_choice.approval_profile import ApprovalProfile
+from pluralism.social_choice.baldwin import baldwin, nanson
 from pluralism.social_choice.borda import borda
 from pluralism.social_choice.catalogue import find_rule, rules
+from pluralism.social_choice.coombs import coombs
+from pluralism.social_choice.copeland import copeland
+from pluralism.social_choice.instant_runoff import instant_runoff
+from pluralism.social_choice.kemeny import KemenyConsensus, kemeny, kemeny_consensus
+from pluralism.social_choice.maximal_lottery import maximal_lottery
+from pluralism.social_choice.minimax import minimax
 from pluralism.social_choice.outcome import CommitteeOutcome, Explanation, Lottery, Outcome
+from pluralism.social_choice.plurality import plurality
+from pluralism.social_choice.positional_scoring import dowdall, positional_rule, veto
 from pluralism.social_choice.profile import Profile
+from pluralism.social_choice.ranked_pairs import ranked_pairs
 from pluralism.social_choice.rule import Rule
+from pluralism.social_choice.schulze import schulze
+from pluralism.social_choice.split_cycle import split_cycle
 from pluralism.social_choice.utilities import Utilities
 
 __all__ = [
     "ApprovalProfile",
     "CommitteeOutcome",
     "Explanation",
+    "KemenyConsensus",
     "Lottery",
     "Outcome",
     "Profile",
     "Rule",
     "Utilities",
+    "approval",
+    "baldwin",
     "borda",
+    "coombs",
+    "copeland",
+    "dowdall",
     "find_rule",
+    "instant_runoff",
+    "kemeny",
+    "kemeny_consensus",
+    "maximal_lottery",
+    "minimax",
+    "nanson",
+    "plurality",
+    "positional_rule",
+    "ranked_pairs",
     "rules",
+    "schulze",
+    "split_cycle",
+    "veto",
 ]

@@ -1,14 +1,11 @@
-"""Compiled loops over ballots: dense levels, and how many rank one candidate above another."""
+"""Compiled loops over ballots: dense levels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["make_dense", "support_counts"]
-
-BLOCK = 2048
-"""Ballots at a time, so that the levels of all candidates on a block stay in cache."""
+__all__ = ["make_dense"]
 
 
 @njit(cache=True, parallel=True)
@@ -40,36 +37,3 @@ def make_dense(levels):
             for j in range(m):
                 if levels[row, j] >= 0:
                     levels[row, j] = np.searchsorted(used, levels[row, j])
-
-
-@njit(cache=True, parallel=True)
-def _add_support(better, worse, counts, out):
-    """Add, for every pair, the counts of the ballots on which the first is above the second."""
-    m, n = better.shape
-    for a in prange(m):
-        for b in range(m):
-            total = 0
-            for v in range(n):
-                total += counts[v] if better[a, v] < worse[b, v] else 0
-            out[a, b] += total
-
-
-def support_counts(levels, counts, unlisted_below):
-    """Sum of the counts of the ballots that rank the row's candidate strictly above the column's.
-
-    Parameters
-    ----------
-    levels : int16 array of shape (ballots, candidates)
-        -1 is not listed.
-    counts : int64 array of shape (ballots,)
-    unlisted_below : bool
-        Whether listed candidates are above unlisted ones; else such pairs are not compared.
-    """
-    n, m = levels.shape
-    out = np.zeros((m, m), dtype=np.int64)
-    for start in range(0, n, BLOCK):
-        block = np.ascontiguousarray(levels[start : start + BLOCK].T)
-        better = np.where(block < 0, np.int16(np.iinfo(np.int16).max), block)
-        worse = better if unlisted_below else block
-        _add_support(better, worse, counts[start : start + BLOCK], out)
-    return out

@@ -100,7 +100,9 @@ def elect_by_elimination(
         gone = set(ways[0])
         standing, before = [c for c in standing if c not in gone], count
     if not ways:
-        _note_round(profile, log, len(left) + 1, standing, count, measure, [])
+        if len(standing) > 1:
+            _note_round(profile, log, len(left) + 1, standing, count, measure, [])
+        log(f"{', '.join(named(names, standing))} {'is' if len(standing) == 1 else 'are all that are'} left.")
         return Outcome(name, names, named(names, standing), ranking=(named(names, standing), *reversed(left)))
     _note_round(profile, log, len(left) + 1, standing, count, measure, [])
     winners, counts, complete = _parallel(method, standing, before, most_counts)
@@ -119,7 +121,7 @@ def elect_by_elimination(
 def _parallel(
     method: Method, standing: list[int], before: Count | None, most_counts: int
 ) -> tuple[list[int], int, bool]:
-    """Everybody who wins in some way of breaking ties, how many counts that took, and whether all ways were followed."""
+    """Who wins in some way of breaking ties, how many counts that took, and whether all ways were followed."""
     winners: set[int] = set()
     level: dict[tuple[int, ...], Count | None] = {tuple(standing): before}
     counts = 0

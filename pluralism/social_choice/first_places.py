@@ -1,4 +1,4 @@
-"""First places of ballots among the candidates still standing, counted exactly; ballots with equal firsts are shared."""
+"""First places of ballots among the candidates still standing, counted exactly; equal firsts share a ballot."""
 
 from __future__ import annotations
 

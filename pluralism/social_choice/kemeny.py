@@ -68,7 +68,7 @@ class KemenyConsensus:
 
     @property
     def status(self) -> str:
-        """ "optimal" or "feasible"."""
+        """Either "optimal" or "feasible"."""
         return "optimal" if self.optimal else "feasible"
 
     @property

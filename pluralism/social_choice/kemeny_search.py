@@ -1,4 +1,4 @@
-"""Kemeny's rule where exact search is too long: local search from several starts, and lower bounds that may prove it."""
+"""Kemeny's rule where exact search takes too long: local search from several starts, and lower bounds."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from pluralism.data.arrays import Column, as_indices, frozen
 from pluralism.errors import DataError, UsageError
-from pluralism.social_choice.ballot_kernels import support_counts
 from pluralism.social_choice.ballots import dense_levels, merged, whole_counts
 from pluralism.social_choice.names import candidate_names, positions
+from pluralism.social_choice.pairwise_kernels import support_counts
 
 if TYPE_CHECKING:
     from pluralism.data import Rankings, Ratings

@@ -38,9 +38,7 @@ __all__ = ["ranked_pairs"]
         "reversal_symmetry": True,
     },
 )
-def ranked_pairs(
-    profile: Profile, log: Log, *, strength: Strength = "margins", most_states: int = 10_000
-) -> Outcome:
+def ranked_pairs(profile: Profile, log: Log, *, strength: Strength = "margins", most_states: int = 10_000) -> Outcome:
     """The candidates who come first when majorities are locked in, strongest first, in some order of equal ones.
 
     A majority is skipped where those locked before put its loser above its winner. Where equally strong majorities
@@ -83,9 +81,7 @@ def ranked_pairs(
         complete=complete,
     )
     others = named(names, possible - won)
-    note = (
-        f"Ties lead to more than {most_states:,} states; in those not followed {', '.join(others)} may come first."
-    )
+    note = f"Ties lead to more than {most_states:,} states; in those not followed {', '.join(others)} may come first."
     return Outcome("ranked-pairs", names, winners, notes=() if complete else (note,))
 
 
