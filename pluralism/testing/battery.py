@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pluralism.errors import UsageError
 from pluralism.testing import contract, edge_cases, features, invariance, membership, optimisation, persistence
@@ -16,7 +16,7 @@ from pluralism.testing.outcome import CheckResult, ChecksFailedError, Failure, S
 if TYPE_CHECKING:
     from pluralism.models import PreferenceModel
 
-__all__ = ["CHECKS", "check_preference_model", "checks"]
+__all__ = ["CHECKS", "check_preference_model", "checks", "run_checks"]
 
 CHECKS: dict[str, Callable[[Case], None]] = {
     **contract.CHECKS,
@@ -83,29 +83,40 @@ def check_preference_model(
     >>> print(results[0].name, results[0].status)
     fit_returns_self passed
     """
-    names = list(CHECKS) if checks is None else list(checks)
-    unknown = [name for name in names if name not in CHECKS]
+    return run_checks(CHECKS, checks, Case(model, tolerance), repr(model), raise_on_failure=raise_on_failure)
+
+
+def run_checks(
+    known: Mapping[str, Callable[[Any], None]],
+    names: Sequence[str] | None,
+    case: Any,
+    subject: str,
+    *,
+    raise_on_failure: bool,
+) -> list[CheckResult]:
+    """Run checks by name, all if none are named, on one case; arguments as in `check_preference_model`."""
+    chosen = list(known) if names is None else list(names)
+    unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise UsageError(f"There is no check {unknown[0]!r}.", fix="pluralism.testing.checks() lists them.")
-    case = Case(model, tolerance)
-    results = [_run(name, case) for name in names]
+        raise UsageError(f"There is no check {unknown[0]!r}.", fix=f"Checks are {', '.join(known)}.")
+    results = [_run(name, known[name], case) for name in chosen]
     if raise_on_failure and any(result.status == "failed" for result in results):
-        raise ChecksFailedError.of(repr(model), results)
+        raise ChecksFailedError.of(subject, results)
     return results
 
 
-def _run(name: str, case: Case) -> CheckResult:
+def _run(name: str, check: Callable[[Any], None], case: Any) -> CheckResult:
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            CHECKS[name](case)
+            check(case)
     except Skip as skip:
         return CheckResult(name, "skipped", str(skip), time.perf_counter() - start)
     except Failure as failure:
         return CheckResult(name, "failed", str(failure), time.perf_counter() - start)
     except Exception as error:
-        # Whatever a model raises is a finding of the check, never a reason to stop the battery.
+        # Whatever a subject raises is a finding of the check, never a reason to stop the battery.
         last = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{type(error).__name__} at {last.filename}:{last.lineno}: {error}"
         return CheckResult(name, "failed", message, time.perf_counter() - start)
