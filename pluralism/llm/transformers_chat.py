@@ -162,7 +162,7 @@ class TransformersChat(ChatModel):
         if not tokenizer.chat_template and self.chat_template is None:
             raise LanguageModelError(
                 f"The model {self.model!r} has no chat template; is it a base model?",
-                fix="Use an instruction-tuned model, or pass chat_template=; PLAIN_TEMPLATE beside it serves base models.",
+                fix="Use an instruction-tuned model, or pass chat_template=PLAIN_TEMPLATE for a base model.",
             )
         return tokenizer
 
