@@ -93,8 +93,12 @@ def support_counts(levels, counts, unlisted_below):
     strict = bool((levels.max(axis=1, initial=-1) == m - 1).all())
     block = 512 if m <= 512 else 256
     n_chunks = min(get_num_threads(), -(-n // block))
-    bounds = np.linspace(0, n, max(n_chunks, 1) + 1).astype(np.int64)
-    support = _add_chunks(levels, counts, unlisted_below, strict, block, bounds).sum(axis=0)
+    if n_chunks > 1:
+        bounds = np.linspace(0, n, n_chunks + 1).astype(np.int64)
+        support = _add_chunks(levels, counts, unlisted_below, strict, block, bounds).sum(axis=0)
+    else:
+        support = np.zeros((m, m), dtype=np.int64)
+        _add_ballots(levels, counts, unlisted_below, strict, block, support)
     if strict:
         rows, columns = np.tril_indices(m, -1)
         support[rows, columns] = counts.sum() - support[columns, rows]
