@@ -8,7 +8,10 @@ from numba import njit, prange
 __all__ = ["count_firsts", "listing_orders"]
 
 
-@njit(cache=True, parallel=True)
+PARALLEL = 1 << 16
+"""Places of candidates on ballots from which on two threads are faster than one."""
+
+
 def listing_orders(levels):
     """Candidates of each ballot, best first, as they are numbered within a tie; unlisted ones last.
 
@@ -23,23 +26,42 @@ def listing_orders(levels):
     tied : int64
         The most candidates that one ballot ties on one level.
     """
-    n, m = levels.shape
-    order = np.empty((n, m), dtype=np.int16)
-    most = np.zeros(n, dtype=np.int64)
-    for row in prange(n):
-        sizes = np.zeros(m + 2, dtype=np.int64)
-        for c in range(m):
-            level = levels[row, c]
-            sizes[(m if level < 0 else level) + 1] += 1
-        for level in range(m):
-            most[row] = max(most[row], sizes[level + 1])
-        starts = np.cumsum(sizes)
-        for c in range(m):
-            level = levels[row, c]
-            level = m if level < 0 else level
-            order[row, starts[level]] = c
-            starts[level] += 1
-    return order, most.max() if n else 0
+    order = np.empty(levels.shape, dtype=np.int16)
+    most = np.zeros(len(levels), dtype=np.int64)
+    if levels.size < PARALLEL:
+        _order_serially(levels, order, most)
+    else:
+        _order_in_parallel(levels, order, most)
+    return order, most.max(initial=0)
+
+
+@njit(cache=True)
+def _order_row(levels, order):
+    m = len(levels)
+    sizes = np.zeros(m + 2, dtype=np.int64)
+    for c in range(m):
+        sizes[(m if levels[c] < 0 else levels[c]) + 1] += 1
+    most = 0
+    for level in range(m):
+        most = max(most, sizes[level + 1])
+    starts = np.cumsum(sizes)
+    for c in range(m):
+        level = m if levels[c] < 0 else levels[c]
+        order[starts[level]] = c
+        starts[level] += 1
+    return most
+
+
+@njit(cache=True)
+def _order_serially(levels, order, most):
+    for row in range(len(levels)):
+        most[row] = _order_row(levels[row], order[row])
+
+
+@njit(cache=True, parallel=True)
+def _order_in_parallel(levels, order, most):
+    for row in prange(len(levels)):
+        most[row] = _order_row(levels[row], order[row])
 
 
 @njit(cache=True)
