@@ -18,7 +18,7 @@ from pluralism.llm.messages import Message, MessageLike, Tool, as_messages
 from pluralism.llm.options import Options
 from pluralism.llm.reply import Choice, Reply, ReplyStream
 from pluralism.llm.request import Completion, Request
-from pluralism.llm.structured import Misfit, read_calls, read_value, spoken, undecided
+from pluralism.llm.structured import Misfit, read_calls, read_value, spoken, spoken_pieces
 from pluralism.llm.usage import Usage
 
 if TYPE_CHECKING:
@@ -62,7 +62,14 @@ class ChatModel(abc.ABC):
         What to call it in records, without anything secret.
     timeout : float
         Seconds that one call may take, tries and repairs included.
+
+    Attributes
+    ----------
+    deterministic : bool
+        Whether a seed decides the reply.
     """
+
+    deterministic = False
 
     def __init__(self, name: str, *, timeout: float) -> None:
         Deadline(timeout, name)
@@ -176,19 +183,11 @@ class ChatModel(abc.ABC):
         ended: list[Completion] = []
 
         def texts() -> Iterator[str]:
-            # What a reasoning model thinks first is not part of its reply: hold it back until it speaks.
-            held, speaking = "", False
             for piece in self.pieces(request):
                 if isinstance(piece, Completion):
                     ended.append(piece)
-                    continue
-                held += piece
-                speaking = speaking or (bool(spoken(held)) and not undecided(held))
-                if speaking and held:
-                    yield spoken(held)
-                    held = ""
-            if spoken(held):
-                yield spoken(held)
+                elif piece:
+                    yield piece
 
         def finished() -> Reply:
             if not ended:
@@ -198,7 +197,7 @@ class ChatModel(abc.ABC):
                 raise self._refused()
             return self._checked(ended[0], request)
 
-        return ReplyStream(texts(), finished)
+        return ReplyStream(spoken_pieces(texts()), finished)
 
     @final
     def choose(

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from pluralism.errors import LanguageModelError, UsageError
 from pluralism.extras import require
@@ -77,6 +78,9 @@ class OpenAIChat(ChatModel):
         self.api_key_env = api_key_env
         self.max_retries = max_retries
         self.place = place_of(self.base_url)
+        if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
+            # Libraries below write addresses into their logs.
+            raise UsageError("base_url holds a user or a password.", fix=f"Put the key into {api_key_env}.")
         self._lacks: frozenset[str] = frozenset() if self.base_url else frozenset({"max_tokens"})
         self._connecting = threading.Lock()
         self._connection: tuple[BackgroundLoop, Any] | None = None
@@ -110,9 +114,8 @@ class OpenAIChat(ChatModel):
 
     async def _complete(self, client: Any, request: Request) -> Completion:
         for attempt in itertools.count():
-            answer = await self._send(client, request)
             try:
-                return completion_of(answer, self.model)
+                return completion_of(await self._send(client, request), self.model)
             except Malformed as cause:
                 problem = f"sent something that is no answer: {cause}"
             await self._wait(attempt, problem)
@@ -122,9 +125,9 @@ class OpenAIChat(ChatModel):
         import openai
 
         for attempt in itertools.count():
-            stream = await self._send(client, request, stream=True)
             reader, shown = StreamReader(self.model), False
             try:
+                stream = await self._send(client, request, stream=True)
                 async with stream:
                     async for chunk in stream:
                         text = reader.read(chunk)
@@ -143,17 +146,17 @@ class OpenAIChat(ChatModel):
     async def _weigh(self, client: Any, request: Request, options: Options) -> Weights | None:
         if "logprobs" in self._lacks:
             return None
-        answer = await self._send(client, request, weigh=True)
-        if answer is None:
-            return None
         try:
-            tokens = first_tokens(answer)
-        except (Malformed, KeyError, TypeError, ValueError) as cause:
-            raise self._broken("sent token probabilities that cannot be read") from cause
+            answer = await self._send(client, request, weigh=True)
+            if answer is None:
+                return None
+            tokens, usage = first_tokens(answer), usage_in(answer)
+        except (Malformed, KeyError, TypeError, ValueError):
+            raise self._broken("sent token probabilities that cannot be read") from None
         if tokens is None:
             self._lacks |= {"logprobs"}
             return None
-        return Weights(options.weigh_tokens(tokens), "logprobs", usage_in(answer))
+        return Weights(options.weigh_tokens(tokens), "logprobs", usage)
 
     async def _send(self, client: Any, request: Request, *, stream: bool = False, weigh: bool = False) -> Any:
         """The SDK's answer; None where probabilities are asked for and the server knows none."""
@@ -173,8 +176,8 @@ class OpenAIChat(ChatModel):
                 self._lacks |= {missing}
                 if missing == "logprobs":
                     return None
-            except ValueError as cause:
-                raise self._broken("sent something that is no JSON") from cause
+            except ValueError:
+                raise Malformed("it is no JSON") from None
 
     async def _wait(self, attempt: int, problem: str) -> None:
         if attempt == self.max_retries:

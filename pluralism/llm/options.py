@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from pluralism.errors import UsageError
-from pluralism.llm.structured import spoken
+from pluralism.llm.structured import answer_in
 
 __all__ = ["Options"]
 
@@ -73,7 +73,7 @@ class Options:
         >>> Options.of(["yes", "no"]).read("**Yes**."), Options.of(["yes", "no"]).read("It depends")
         (0, None)
         """
-        verdict = _bare(spoken(text))
+        verdict = _bare(answer_in(text))
         if not verdict:
             return None
         for names in (self.labels, self.options):

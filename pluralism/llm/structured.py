@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pluralism.llm.messages import Tool, ToolCall
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
 
     from pluralism.llm.request import Completion, RawCall
 
-__all__ = ["Misfit", "instructed_call", "read_calls", "read_value", "server_schema", "spoken", "undecided"]
+__all__ = [
+    "Misfit",
+    "answer_in",
+    "instructed_call",
+    "read_calls",
+    "read_value",
+    "server_schema",
+    "spoken",
+    "spoken_pieces",
+]
 
 # Servers that hold a model to a schema know a part of JSON Schema; these keywords are checked here alone.
 _CHECKED_HERE = frozenset({"title", "default", "minLength", "maxLength", "examples", "uniqueItems"})
@@ -42,21 +52,37 @@ class Misfit(Exception):
 
 
 def spoken(text: str) -> str:
-    """A reply without what a reasoning model thought before it.
+    """A reply, or its beginning, without what a reasoning model thought before it.
 
     Examples
     --------
     >>> spoken("<think>hm</think> yes"), spoken("<think>not done")
     ('yes', '')
     """
-    if _THOUGHT_END in text:
-        return text.rpartition(_THOUGHT_END)[2].lstrip()
-    return "" if text.lstrip().startswith(_THOUGHT) else text
+    if not text.lstrip().startswith(_THOUGHT):
+        return text
+    return text.partition(_THOUGHT_END)[2].lstrip()
 
 
-def undecided(text: str) -> bool:
-    """Whether the beginning of a reply may still turn out to be the beginning of a thought."""
-    return _THOUGHT.startswith(text.lstrip()[: len(_THOUGHT)])
+def spoken_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """`spoken` for a reply that comes in pieces; what may be the beginning of a thought is held back."""
+    held, speaking = "", False
+    for piece in pieces:
+        if speaking:
+            yield piece
+            continue
+        held += piece
+        said = spoken(held)
+        speaking = bool(said) and not _THOUGHT.startswith(held.lstrip())
+        if speaking:
+            yield said
+    if not speaking and spoken(held):
+        yield spoken(held)
+
+
+def answer_in(text: str) -> str:
+    """What follows the last thought; some models end one that they never began."""
+    return spoken(text).rpartition(_THOUGHT_END)[2].strip()
 
 
 def read_value(completion: Completion, schema: type[BaseModel]) -> BaseModel:
@@ -97,7 +123,7 @@ def read_calls(completion: Completion, tools: tuple[Tool, ...]) -> tuple[ToolCal
 
 def instructed_call(text: str) -> tuple[str, str] | None:
     """Name and arguments of a call that is written as a JSON object and nothing else."""
-    shown = spoken(text).strip()
+    shown = answer_in(text)
     document = _first_object(shown) if shown.startswith(("{", "```")) else None
     if document is None or set(document) != {"tool", "arguments"}:
         return None
@@ -160,7 +186,7 @@ def _validated(document: dict[str, Any], schema: type[BaseModel], place: str) ->
 
 
 def _first_object(text: str) -> dict[str, Any] | None:
-    shown = spoken(text)
+    shown = answer_in(text)
     decoder = json.JSONDecoder(parse_constant=_no_constant)
     start = shown.find("{")
     for _ in range(_BRACES):

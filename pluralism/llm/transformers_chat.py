@@ -59,6 +59,8 @@ class TransformersChat(ChatModel):
         Seconds that one call may take, checked between tokens.
     """
 
+    deterministic = True
+
     def __init__(
         self,
         model: str | Path,
