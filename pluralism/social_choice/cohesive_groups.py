@@ -80,7 +80,7 @@ def find_group(
         constraints.append(LinearConstraint(covered[None], -np.inf, deserves - 1))
     result = milp(
         np.zeros(n + m + w),
-        integrality=np.ones(n + m + w),
+        integrality=np.ones(n + m + w, dtype=np.int64),
         bounds=Bounds(0.0, 1.0),
         constraints=constraints,
         options={"time_limit": max(time_limit, 1e-3)},

@@ -192,9 +192,11 @@ def check_representation(
         )
     inside = np.zeros(profile.n_candidates, dtype=bool)
     inside[elected] = True
-    if axiom in ("jr", "ejr+"):
+    found: _Found | Literal["none", "undecided"]
+    if axiom == "jr" or axiom == "ejr+":
         found = _unelected_candidate(profile, inside, size, 1 if axiom == "jr" else size)
     elif axiom != "core" and _unelected_candidate(profile, inside, size, size) == "none":
+        # EJR+ implies EJR and PJR.
         found = "none"
     else:
         found = _search(profile, inside, size, axiom, time_limit)

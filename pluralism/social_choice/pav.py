@@ -189,5 +189,5 @@ def _solve(programme: dict[str, Any], forbidden: list[tuple[int, ...]], size: in
         for row, committee in enumerate(forbidden):
             rows[row, list(committee)] = 1.0
         constraints.append(LinearConstraint(csr_array(rows), -np.inf, size - 1))
-    options = {"mip_rel_gap": 0.0, "time_limit": time_limit}
+    options: Any = {"mip_rel_gap": 0.0, "time_limit": time_limit}
     return milp(**programme | {"constraints": constraints}, options=options)

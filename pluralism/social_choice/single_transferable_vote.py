@@ -254,7 +254,7 @@ class _Count:
 
     def _pass_on(
         self, papers: Parcels, hopeful: Bool[np.ndarray, " candidates"], factor: Fraction = Fraction(1)
-    ) -> Any:
+    ) -> dict[int, Parcels]:
         levels, counts = self.ballots.levels, self.ballots.counts
         return passed_on(papers, hopeful, levels, counts, factor=factor, grain=self.grain)
 
