@@ -16,7 +16,8 @@ from scipy.special import softmax
 
 from pluralism.models.prototype_selection import PrototypeSearch
 from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood
-from pluralism.solvers.item_tables import CentredFeatures, IdealTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.ideal_table import IdealTable
 from pluralism.solvers.prototypes import PrototypeFit
 from pluralism.solvers.simplex_users import place_users
 

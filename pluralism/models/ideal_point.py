@@ -12,7 +12,9 @@ from pluralism.models.preparation import Prepared
 from pluralism.models.prototype_selection import PrototypeSearch
 from pluralism.models.prototypes import PrototypeModel, prototype_spec
 from pluralism.random import RNG
-from pluralism.solvers.item_tables import CentredFeatures, HeadTable, IdealTable, ItemTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.ideal_table import IdealTable
+from pluralism.solvers.item_tables import HeadTable, ItemTable
 from pluralism.solvers.prototypes import PrototypeFit
 
 if TYPE_CHECKING:

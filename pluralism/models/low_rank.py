@@ -10,7 +10,8 @@ from jaxtyping import Float
 from pluralism.models.preparation import Prepared
 from pluralism.models.prototypes import PrototypeModel, prototype_spec
 from pluralism.random import RNG
-from pluralism.solvers.item_tables import CentredFeatures, HeadTable, ItemTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.item_tables import HeadTable, ItemTable
 from pluralism.solvers.prototypes import PrototypeFit
 
 if TYPE_CHECKING:

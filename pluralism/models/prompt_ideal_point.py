@@ -19,7 +19,9 @@ from pluralism.models.prototypes import PrototypeModel, prototype_spec
 from pluralism.models.state import require_state
 from pluralism.random import RNG
 from pluralism.solvers.angle_table import AngleTable, unit_rows
-from pluralism.solvers.item_tables import CentredFeatures, IdealTable, ItemTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.ideal_table import IdealTable
+from pluralism.solvers.item_tables import ItemTable
 from pluralism.solvers.prototypes import PrototypeFit
 
 if TYPE_CHECKING:

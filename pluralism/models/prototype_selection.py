@@ -16,7 +16,8 @@ from pluralism.models.fitting import Memory, held_out_blocks
 from pluralism.models.preparation import Prepared
 from pluralism.models.selection import GroupChoice
 from pluralism.solvers import PairProblem, group_log_likelihood
-from pluralism.solvers.item_tables import CentredFeatures, ItemTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.item_tables import ItemTable
 from pluralism.solvers.prototypes import PrototypeFit, fit_prototypes
 from pluralism.solvers.simplex_users import user_posterior
 

@@ -22,7 +22,8 @@ from pluralism.models.prototype_selection import PrototypeSearch
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood, suitable_threads
-from pluralism.solvers.item_tables import CentredFeatures, ItemTable
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.item_tables import ItemTable
 from pluralism.solvers.prototypes import PrototypeFit
 from pluralism.solvers.simplex_users import UserPosterior, user_posterior
 

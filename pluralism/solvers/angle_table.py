@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pluralism.solvers.item_tables import CentredFeatures, IdealTable, Table, Vector
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.ideal_table import IdealTable
+from pluralism.solvers.item_tables import Curvature, PullBack, Table, Vector
 from pluralism.solvers.objective import TYPICAL_CURVATURE
 from pluralism.solvers.pairs import PairProblem
 
@@ -38,6 +40,7 @@ class AngleTable(IdealTable):
     ) -> None:
         super().__init__(features, n_groups, n_latent, ridge, prompts=prompts, in_features=in_features)
         self.size += 1
+        self.n_bends = 0
 
     def scale(self, x: Vector) -> float:
         """What cosines are multiplied with."""
@@ -50,19 +53,18 @@ class AngleTable(IdealTable):
     def _goals(self, p: Any, b: Any, k: int) -> Float[np.ndarray, "items latent"]:
         return np.broadcast_to(p[k], (self.features.n_items, self.n_latent)) + self._moved(b, k)
 
-    def table(self, x: Vector) -> Table:
-        """The rewards at x."""
+    def at(self, x: Vector) -> tuple[Table, PullBack]:
+        """The rewards at x, and the way back."""
         a, p, b = self.parts(x)
-        unit, _ = unit_rows(self.features.matmul(a.T))
+        unit, length = unit_rows(self.features.matmul(a.T))
         goals = (unit_rows(self._goals(p, b, k))[0] for k in range(self.n_groups))
-        return self.scale(x) * np.stack([np.einsum("ij,ij->i", unit, goal) for goal in goals], axis=1)
+        out = self.scale(x) * np.stack([np.einsum("ij,ij->i", unit, goal) for goal in goals], axis=1)
+        return out, lambda slope: self._from_angles(x, unit, length, slope)
 
-    def pull_back(self, x: Vector, slope: Table) -> Vector:
-        """Gradient for x."""
-        a, p, b = self.parts(x)
+    def _from_angles(self, x: Vector, unit: np.ndarray, length: np.ndarray, slope: Table) -> Vector:
+        _, p, b = self.parts(x)
         out = np.zeros(self.size)
         da, dp, db = self.parts(out)
-        unit, length = unit_rows(self.features.matmul(a.T))
         scale = self.scale(x)
         dunit = np.zeros_like(unit)
         for k in range(self.n_groups):
@@ -85,9 +87,9 @@ class AngleTable(IdealTable):
         slope = np.append(self.ridge * inner, self.ridge * s * s if -20.0 < x[-1] < 5.0 else 0.0)
         return 0.5 * self.ridge * (float(inner @ inner) + s * s), slope
 
-    def start(self, heads: Float[np.ndarray, "dim groups"], rng: np.random.Generator) -> Vector:
+    def start(self, heads: Float[np.ndarray, "dim groups"], bend: Curvature | None, rng: np.random.Generator) -> Vector:
         """Directions of the singular vectors of the heads."""
-        x = super().start(heads, rng)
+        x = super().start(heads, None, rng)
         x[-1] = np.log(FIRST_SCALE)
         _, p, _ = self.parts(x)
         # a prototype at the origin has no direction

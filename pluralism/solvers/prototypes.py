@@ -16,21 +16,23 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from pluralism.solvers.item_tables import CentredFeatures, ItemTable
+from pluralism.solvers.item_tables import ItemTable
 from pluralism.solvers.lbfgs import Minimum, minimise
-from pluralism.solvers.mixture import fit_mixture
-from pluralism.solvers.objective import Terms, log_softmax
+from pluralism.solvers.objective import log_softmax
 from pluralism.solvers.pairs import PairProblem, pair_pass
+from pluralism.solvers.prototype_starts import PrototypeStarts
 from pluralism.solvers.simplex_users import dirichlet_prior, place_users
 
-__all__ = ["PrototypeFit", "fit_prototypes", "head_starts"]
+__all__ = ["PrototypeFit", "fit_prototypes"]
 
 Vector = Float[np.ndarray, " parameters"]
-Progress = Callable[[int, float, Callable[[], dict[str, np.ndarray]]], None]
-PILOT_ITERATIONS = 20
+Snapshot = Callable[[], dict[str, np.ndarray]]
+Progress = Callable[[int, float, Snapshot], None]
+PILOT_ITERATIONS = 10
+FIRST_STAGE = 3
+LEAST_WEIGHT = 1e-12
 CONCENTRATION = 2.0
 EVIDENCE_ROWS = 40_000
-STRETCH = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,29 +59,6 @@ class PrototypeFit:
     start_objectives: list[float]
 
 
-def head_starts(
-    problem: PairProblem,
-    features: CentredFeatures,
-    n_groups: int,
-    ridge: float,
-    *,
-    n_starts: int,
-    rng: np.random.Generator,
-) -> list[Float[np.ndarray, "dim groups"]]:
-    """Linear heads from which fits may start: those of a mixture of pure users, stretched outwards, and random ones."""
-    terms = Terms(ridge=ridge * features.scale**2)
-    fit = fit_mixture(problem, n_groups, terms, rng=rng, n_init=2, tol=1e-5)
-    heads = fit.parameters.heads * features.scale
-    if n_groups == 1:
-        return [heads]
-    middle = heads @ np.exp(fit.parameters.log_weights)[:, None]
-    starts = [heads, middle + STRETCH * (heads - middle)]
-    size = np.linalg.norm(heads) / np.sqrt(heads.size)
-    while len(starts) < n_starts:
-        starts.append(middle + size * rng.normal(size=heads.shape))
-    return starts[: max(n_starts, 1)]
-
-
 def fit_prototypes(
     problem: PairProblem,
     item_table: ItemTable,
@@ -91,7 +70,7 @@ def fit_prototypes(
     tol: float = 1e-9,
     max_iter: int = 500,
     start: tuple[Vector, Float[np.ndarray, " groups"]] | None = None,
-    gram: Float[np.ndarray, "dim dim"] | None = None,
+    starts: PrototypeStarts | None = None,
     on_iteration: Progress | None = None,
 ) -> PrototypeFit:
     """Minimise the penalised negative log-likelihood over the parameters of an item table.
@@ -109,42 +88,50 @@ def fit_prototypes(
         Nats an answer.
     start : (array, array), optional
         Parameters and alpha (or shares) to start from, instead.
+    starts : PrototypeStarts, optional
+        Of the same answers, where it is kept from fit to fit.
     """
     n_groups = item_table.n_groups
     scale = max(problem.total_weight, 1.0)
-    if gram is None:
-        gram = item_table.features.gram(problem, rng)
+    starts = PrototypeStarts(problem, item_table.features, rng) if starts is None else starts
     n_iter = 0
 
-    def run(x: Vector, alpha: np.ndarray, tolerance: float, limit: int, report: Progress | None = None) -> Minimum:
+    def run(x: Vector, tolerance: float, limit: int, report: Progress | None = None) -> Minimum:
         nonlocal n_iter
-        inner = item_table.preconditioner(problem, x[: item_table.size], gram, rng)
-        objective = _partition(problem, item_table) if partition else _profile(problem, item_table, alpha)
-        mass = problem.voters.sum() / n_groups + CONCENTRATION
+        objective = _Partition(problem, item_table) if partition else _Profile(problem, item_table, alpha)
+        state: dict[str, np.ndarray] | None = None
+        stage = min(FIRST_STAGE, limit)
+        while True:
+            latest: list[Snapshot] = []
 
-        def precondition(gradient: Vector) -> Vector:
-            tail = gradient[item_table.size :] / mass
-            return np.concatenate([inner(gradient[: item_table.size]), tail])
+            def tell(iteration: int, value: float, snapshot: Snapshot, latest: list[Snapshot] = latest) -> None:
+                latest[:] = [snapshot]
+                if report is not None:
+                    report(iteration, value, snapshot)
 
-        found = minimise(objective, x, precondition, tol=tolerance * scale, max_iter=limit, on_iteration=report)
-        n_iter += found.n_iter
-        return found
+            metric = _preconditioner(problem, item_table, x, starts, rng)
+            found = minimise(
+                objective, x, metric, tol=tolerance * scale, max_iter=stage, state=state, on_iteration=tell
+            )
+            x = found.x
+            if found.converged or found.n_iter < stage or stage >= limit:
+                n_iter += found.n_iter
+                return found
+            # the metric goes stale as prototypes move, most of all in the beginning; what was learnt of curvature stays
+            state, stage = latest[0](), min(2 * stage, limit)
 
-    alpha, starts = np.full(n_groups, float(concentration)), []
+    alpha, raced = np.full(n_groups, float(concentration)), []
     if start is not None:
         x = np.concatenate([start[0], np.log(start[1])]) if partition else start[0]
     else:
-        heads = head_starts(
-            problem, item_table.features, n_groups, item_table.ridge, n_starts=n_init if n_groups > 1 else 1, rng=rng
-        )
         tail = np.zeros(n_groups if partition else 0)
-        candidates = [np.concatenate([item_table.start(h, rng), tail]) for h in heads]
+        candidates = [np.concatenate([x, tail]) for x in starts.vectors(item_table, n_init)]
         x = candidates[0]
         if len(candidates) > 1:
-            runners = sorted((run(c, alpha, tol, PILOT_ITERATIONS) for c in candidates), key=lambda m: m.value)
-            runners = sorted((run(m.x, alpha, max(tol, 1e-5), max_iter) for m in runners[:2]), key=lambda m: m.value)
-            x, starts = runners[0].x, [m.value for m in runners]
-    final = run(x, alpha, tol, max_iter, on_iteration)
+            runners = sorted((run(c, tol, PILOT_ITERATIONS) for c in candidates), key=lambda m: m.value)
+            runners = sorted((run(m.x, max(tol, 1e-5), max_iter) for m in runners[:2]), key=lambda m: m.value)
+            x, raced = runners[0].x, [m.value for m in runners]
+    final = run(x, tol, max_iter, on_iteration)
     x = final.x
     if partition:
         x, alpha = x[: item_table.size], softmax(x[item_table.size :])
@@ -159,34 +146,55 @@ def fit_prototypes(
         path=final.path,
         n_iter=n_iter,
         converged=final.converged,
-        start_objectives=starts,
+        start_objectives=raced,
     )
 
 
-def _profile(
-    problem: PairProblem, item_table: ItemTable, alpha: Float[np.ndarray, " groups"]
-) -> Callable[[Vector], tuple[float, Vector]]:
-    def objective(x: Vector) -> tuple[float, Vector]:
-        placed = place_users(problem, item_table.table(x), alpha)
-        penalty, slope = item_table.penalty(x)
-        return float(placed.value.sum()) + penalty, item_table.pull_back(x, placed.gradient) + slope
+class _Profile:
+    """The penalised loss with every user at their best weights, which are sought from where they were last."""
 
-    return objective
+    def __init__(self, problem: PairProblem, item_table: ItemTable, alpha: Float[np.ndarray, " groups"]) -> None:
+        self.problem, self.item_table, self.alpha = problem, item_table, alpha
+        self.weights: Float[np.ndarray, "users groups"] | None = None
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        table, pull_back = self.item_table.at(x)
+        placed = place_users(self.problem, table, self.alpha, start=self.weights)
+        penalty, slope = self.item_table.penalty(x)
+        if np.isfinite(placed.weights).all():
+            self.weights = np.maximum(placed.weights, LEAST_WEIGHT)
+        return float(placed.value.sum()) + penalty, pull_back(placed.gradient) + slope
 
 
-def _partition(problem: PairProblem, item_table: ItemTable) -> Callable[[Vector], tuple[float, Vector]]:
-    effects = np.zeros((problem.design.shape[1], item_table.n_groups))
+class _Partition:
+    """The penalised marginal likelihood of users who are at one prototype each; shares of the groups come last."""
 
-    def objective(x: Vector) -> tuple[float, Vector]:
-        inner, log_weights = x[: item_table.size], log_softmax(x[item_table.size :])
-        result = pair_pass(problem, item_table.table(inner), effects, log_weights)
-        penalty, slope = item_table.penalty(inner)
-        counts = problem.voters @ result.responsibility + CONCENTRATION - 1.0
+    def __init__(self, problem: PairProblem, item_table: ItemTable) -> None:
+        self.problem, self.item_table = problem, item_table
+        self.effects = np.zeros((problem.design.shape[1], item_table.n_groups))
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        inner, log_weights = x[: self.item_table.size], log_softmax(x[self.item_table.size :])
+        table, pull_back = self.item_table.at(inner)
+        result = pair_pass(self.problem, table, self.effects, log_weights)
+        penalty, slope = self.item_table.penalty(inner)
+        counts = self.problem.voters @ result.responsibility + CONCENTRATION - 1.0
         value = penalty - float(result.log_likelihood.sum()) - (CONCENTRATION - 1.0) * float(log_weights.sum())
         tail = np.exp(log_weights) * counts.sum() - counts
-        return value, np.concatenate([item_table.pull_back(inner, -result.scores_gradient) + slope, tail])
+        return value, np.concatenate([pull_back(-result.scores_gradient) + slope, tail])
 
-    return objective
+
+def _preconditioner(
+    problem: PairProblem, item_table: ItemTable, x: Vector, starts: PrototypeStarts, rng: np.random.Generator
+) -> Callable[[Vector], Vector]:
+    """That of the item table, and a number for the shares of groups."""
+    inner = item_table.preconditioner(problem, x[: item_table.size], starts.gram, rng)
+    mass = problem.voters.sum() / item_table.n_groups + CONCENTRATION
+
+    def apply(gradient: Vector) -> Vector:
+        return np.concatenate([inner(gradient[: item_table.size]), gradient[item_table.size :] / mass])
+
+    return apply
 
 
 def _some_users(problem: PairProblem) -> PairProblem:

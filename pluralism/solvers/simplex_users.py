@@ -21,7 +21,8 @@ from scipy.special import digamma, gammaincinv, gammaln
 from scipy.stats import norm, qmc
 
 from pluralism.solvers.pairs import PairProblem
-from pluralism.solvers.simplex_kernels import place_chunk, place_parallel, posterior_chunk, posterior_parallel
+from pluralism.solvers.simplex_kernels import place_chunk, place_parallel
+from pluralism.solvers.simplex_posterior_kernels import posterior_chunk, posterior_parallel
 
 __all__ = ["PlacedUsers", "UserPosterior", "dirichlet_prior", "place_users", "user_posterior"]
 
@@ -76,6 +77,7 @@ def place_users(
     table: Float[np.ndarray, "items groups"],
     alpha: Float[np.ndarray, " groups"],
     *,
+    start: Float[np.ndarray, "users groups"] | None = None,
     gradient: bool = True,
 ) -> PlacedUsers:
     """The penalised fit of every user's weights, and the gradient of their sum by the envelope theorem.
@@ -88,18 +90,22 @@ def place_users(
         What each prototype makes of each item, in logits.
     alpha : array of shape (groups,)
         Parameters of the Dirichlet prior, positive.
+    start : array of shape (users, groups), optional
+        Positive weights from which to look for the best, such as those for a table that was much the same; the prior
+        mean if not given.
     gradient : bool
         Without it the gradient has no rows.
     """
     n_chunks = len(problem.chunks) - 1
-    weights = np.empty((problem.n_users, table.shape[1]))
+    weights = np.empty((problem.n_users, table.shape[1])) if start is None else np.array(start, np.float64)
     value = np.empty(problem.n_users)
     slopes = np.zeros((n_chunks, problem.n_items if gradient else 0, table.shape[1]))
     arguments = (*_rows(problem), np.ascontiguousarray(table, np.float64), np.asarray(alpha, np.float64))
+    arguments += (start is not None, weights, value, slopes)
     if n_chunks == 1:
-        place_chunk(0, *arguments, weights, value, slopes)
+        place_chunk(0, *arguments)
     else:
-        place_parallel(*arguments, weights, value, slopes)
+        place_parallel(*arguments)
     constant = float(gammaln(alpha.sum()) - gammaln(alpha).sum())
     return PlacedUsers(weights, value - constant * problem.voters, slopes[0] if n_chunks == 1 else slopes.sum(axis=0))
 

@@ -121,8 +121,9 @@ def test_save_and_load(tmp_path, loss):
 def test_gradients(loss):
     from pluralism.models.preparation import prepare
     from pluralism.solvers.angle_table import AngleTable
-    from pluralism.solvers.item_tables import CentredFeatures, IdealTable
-    from pluralism.solvers.prototypes import _profile
+    from pluralism.solvers.centred_features import CentredFeatures
+    from pluralism.solvers.ideal_table import IdealTable
+    from pluralism.solvers.prototypes import _Profile
 
     data, _ = turning_tastes(5, n_users=10, n_answers=10)
     problem = prepare(data, (), position_bias=False).problem
@@ -130,7 +131,7 @@ def test_gradients(loss):
     features = CentredFeatures.of(problem.features, np.arange(problem.n_items))
     kind = AngleTable if loss == "angle" else IdealTable
     table = kind(features, 2, 3, 0.2, prompts=rng.normal(size=(problem.n_items, 2)))
-    objective = _profile(problem, table, np.array([0.5, 1.0]))
+    objective = _Profile(problem, table, np.array([0.5, 1.0]))
     x = 0.5 * rng.normal(size=table.size)
     _, gradient = objective(x)
     numeric = [(objective(x + s)[0] - objective(x - s)[0]) / 2e-6 for s in 1e-6 * np.eye(table.size)]

@@ -4,8 +4,10 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from pluralism.solvers import PairProblem
-from pluralism.solvers.item_tables import CentredFeatures, HeadTable, IdealTable
-from pluralism.solvers.prototypes import _partition, _profile
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.ideal_table import IdealTable
+from pluralism.solvers.item_tables import HeadTable
+from pluralism.solvers.prototypes import _Partition, _Profile
 from pluralism.solvers.simplex_users import dirichlet_prior, place_users, user_posterior
 
 ALPHA = np.array([0.4, 0.8, 1.6])
@@ -111,13 +113,13 @@ def test_gradients_of_all_tables(kind, partition, small_features):
         table = HeadTable(features, 2, 0.3, quadratic=kind == "quadratic")
     else:
         table = IdealTable(features, 2, 3, 0.3, prompts=prompts, in_features=kind.endswith("features"))
-    objective = _partition(problem, table) if partition else _profile(problem, table, np.array([0.5, 1.0]))
+    objective = _Partition(problem, table) if partition else _Profile(problem, table, np.array([0.5, 1.0]))
     x = 0.5 * rng.normal(size=table.size + 2 * partition)
     _, gradient = objective(x)
     steps = 1e-5 * np.eye(len(x))
     numeric = [(objective(x + step)[0] - objective(x - step)[0]) / 2e-5 for step in steps]
     np.testing.assert_allclose(gradient, numeric, atol=1e-5 * np.abs(gradient).max())
-    start = table.start(rng.normal(size=(features.dim, 2)), rng)
+    start = table.start(rng.normal(size=(features.dim, 2)), None, rng)
     assert start.shape == (table.size,)
     swapped = table.permuted(start, np.array([1, 0]))
     np.testing.assert_allclose(table.table(swapped), table.table(start)[:, ::-1], atol=1e-12)
@@ -130,7 +132,7 @@ def test_starts_have_the_rewards_of_their_heads(small_features):
     np.testing.assert_allclose(HeadTable(features, 2, 1.0, quadratic=False).table(heads.ravel()), expected)
     for in_features in (False, True):
         table = IdealTable(features, 2, 2, 1.0, in_features=in_features)
-        x = table.start(heads, np.random.default_rng(0))
+        x = table.start(heads, None, np.random.default_rng(0))
         difference = table.table(x) - expected
         np.testing.assert_allclose(difference[:, 0], difference[:, 1], atol=1e-9)
 
