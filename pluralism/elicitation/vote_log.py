@@ -61,7 +61,7 @@ SCHEMA = pa.schema(
         ("digest", pa.binary()),
     ]
 )
-"""Columns of the log. Salt and digest are of sealed rows (`pluralism.elicitation.audit`); erased rows have no more."""
+"""Columns of the log; salt and digest are of sealed rows (`pluralism.elicitation.hash_chain`)."""
 
 _CONTRACT = (
     "Votes have the columns participant, source, wiser, answer, and optionally context, time, reason, story, comment."

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from moral_graphs import vote
 
-from pluralism.elicitation.audit import START, audit, chain_heads, entry_digest, seal
+from pluralism.elicitation.hash_chain import START, audit, chain_heads, entry_digest, seal
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.vote_log import SCHEMA, VoteLog
 from pluralism.errors import UsageError

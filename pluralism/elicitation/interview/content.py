@@ -1,0 +1,179 @@
+"""Protocols and cases: TOML files that are shipped, copied and edited, read with errors that name file and key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from pluralism.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Content", "Identifier", "Kind", "Localised", "available", "fill", "languages_of", "read_content", "said_in"]
+
+Kind: TypeAlias = Literal["protocols", "cases"]
+Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+C = TypeVar("C", bound="Content")
+
+_LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Z]{2})?$")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+def _localised(texts: dict[str, str]) -> dict[str, str]:
+    for language, text in texts.items():
+        if not _LANGUAGE.match(language):
+            raise ValueError(f"{language!r} is no language code such as en or de")
+        if not text.strip():
+            raise ValueError(f"the text in {language!r} is empty")
+    if not texts:
+        raise ValueError("there is no text in any language")
+    return {language: text.strip() for language, text in texts.items()}
+
+
+Localised: TypeAlias = Annotated[dict[str, str], AfterValidator(_localised)]
+"""A text in several languages, by code."""
+
+
+class Content(BaseModel):
+    """What all of a file's tables have in common: unknown keys are errors, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        document = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(document.encode()).hexdigest()
+
+
+def available(kind: Kind) -> dict[str, Path]:
+    """Shipped files by name."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "_elicitation" / kind, package.parent / "elicitation" / kind):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def read_content(name_or_path: str | Path, kind: Kind, schema: type[C]) -> C:
+    """A shipped file by name, or one of your own by path.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, it is no TOML, or a key is missing, unknown or wrong; the error names file and key.
+    """
+    shipped = available(kind)
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if path.suffix != ".toml" or not path.is_file():
+        raise UsageError(
+            f"There is no file {str(name_or_path)!r} among the {kind}.",
+            fix=f"Shipped: {', '.join(shipped)}. Or give the path of a .toml file.",
+        )
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The file is not valid TOML: {error}.", where=str(path)) from error
+    try:
+        return schema.model_validate(document)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+
+
+def _explain(error: ValidationError, path: Path) -> UsageError:
+    entries = error.errors(include_url=False)
+    first, more = entries[0], len(entries) - 1
+    said = first["msg"].removeprefix("Value error, ").rstrip(".")
+    also = f" ({more} more problem{'s' * (more > 1)} in this file)" if more else ""
+    fixes = {
+        "missing": "Add this key; a shipped file of the same kind shows how.",
+        "extra_forbidden": "Remove or rename this key: it is not one that is read.",
+    }
+    return UsageError(
+        f"{said}{also}.",
+        where=f"{path}: {key_of(first['loc'])}",
+        fix=fixes.get(first["type"], "Change this value; a shipped file of the same kind shows how."),
+    )
+
+
+def key_of(location: Iterable[int | str]) -> str:
+    """A place in a file as TOML writes it.
+
+    Examples
+    --------
+    >>> key_of(("stages", 2, "question", "de"))
+    'stages[2].question.de'
+    """
+    key = ""
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) else f"{'.' if key else ''}{part}"
+    return key or "the whole file"
+
+
+def languages_of(content: BaseModel, path: tuple[int | str, ...] = ()) -> dict[str, set[str]]:
+    """The languages of each localised text within a table, by its key."""
+    found: dict[str, set[str]] = {}
+    _collect(content, path, found)
+    return found
+
+
+def _collect(value: Any, path: tuple[int | str, ...], found: dict[str, set[str]]) -> None:
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            member = getattr(value, name)
+            if any(isinstance(mark, AfterValidator) and mark.func is _localised for mark in field.metadata):
+                found[key_of((*path, name))] = set(member)
+            else:
+                _collect(member, (*path, name), found)
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            _collect(member, (*path, name), found)
+    elif isinstance(value, tuple | list):
+        for index, member in enumerate(value):
+            _collect(member, (*path, index), found)
+
+
+def said_in(text: Mapping[str, str], language: str) -> str:
+    """A text in one of its languages.
+
+    Raises
+    ------
+    UsageError
+        It does not have that language.
+    """
+    if language not in text:
+        raise UsageError(f"There is no text in {language!r}.", fix=f"There is {', '.join(sorted(text))}.")
+    return text[language]
+
+
+def fill(template: str, **values: str) -> str:
+    """A template with its places filled; what is filled in is not read as a template again.
+
+    Examples
+    --------
+    >>> fill("About {topic}: {text}", topic="{text}", text="hello")
+    'About {text}: hello'
+    """
+    return _PLACE.sub(lambda match: values.get(match[1], match[0]), template)
+
+
+def check_places(text: Mapping[str, str], allowed: Iterable[str], what: str) -> None:
+    """Refuse a template with places that are not filled.
+
+    Raises
+    ------
+    ValueError
+        It has one.
+    """
+    names = set(allowed)
+    for language, template in text.items():
+        unknown = [place for place in _PLACE.findall(template) if place not in names]
+        if unknown:
+            raise ValueError(f"{what} in {language!r} has {{{unknown[0]}}}; there is {', '.join(sorted(names)) or 'none'}")

@@ -1,0 +1,212 @@
+"""An interview protocol: stages, prompts, limits, and the texts that a participant reads, in several languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pluralism.elicitation.interview.content import (
+    Content,
+    Identifier,
+    Localised,
+    check_places,
+    languages_of,
+    read_content,
+    said_in,
+)
+
+__all__ = ["Limits", "Protocol", "Scope", "Stage", "SurveyQuestion", "read_protocol"]
+
+PROMPT_PLACES: dict[str, frozenset[str]] = {
+    "interviewer": frozenset({"question", "context", "goal", "guess"}),
+    "opening": frozenset({"question", "context"}),
+    "guess": frozenset({"question", "context"}),
+    "card": frozenset({"question", "context"}),
+    "duplicate": frozenset(),
+    "story": frozenset({"context"}),
+}
+TEXT_PLACES: dict[str, frozenset[str]] = {"plain_story": frozenset({"source", "wiser", "context"})}
+
+
+class Limits(Content):
+    """What bounds an interview; a copy is kept in its record, so that editing the file changes no interview.
+
+    Attributes
+    ----------
+    min_turns, max_turns : int
+        Answers before a card may be drafted, and after which it is.
+    answer_characters : int
+        Longest answer or comment.
+    title_characters, description_characters, policy_characters, policies : int
+        Of a card.
+    card_versions : int
+        Drafts of one card.
+    proposals : int
+        Cards of others that are shown as possibly the same.
+    votes : int
+    expire_hours : float
+        Without a word of the participant.
+    """
+
+    min_turns: int = Field(3, ge=1, le=50)
+    max_turns: int = Field(8, ge=1, le=50)
+    answer_characters: int = Field(4000, ge=100, le=100_000)
+    title_characters: int = Field(80, ge=10, le=200)
+    description_characters: int = Field(600, ge=50, le=4000)
+    policy_characters: int = Field(240, ge=40, le=1000)
+    policies: int = Field(9, ge=3, le=20)
+    card_versions: int = Field(20, ge=1, le=100)
+    proposals: int = Field(3, ge=0, le=10)
+    votes: int = Field(4, ge=0, le=50)
+    expire_hours: float = Field(24.0 * 14, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Limits:
+        if self.min_turns > self.max_turns:
+            raise ValueError("min_turns is larger than max_turns")
+        return self
+
+
+class Stage(Content):
+    """One part of the conversation.
+
+    Attributes
+    ----------
+    id : str
+    goal : text
+        What an interviewer should find out, for a language model.
+    question : text
+        What the scripted interviewer asks.
+    fills : {"title", "description", "policies"}, optional
+        Which field of the card the answer to `question` goes into.
+    """
+
+    id: Identifier
+    goal: Localised
+    question: Localised
+    fills: Literal["title", "description", "policies"] | None = None
+
+
+class Scope(Content):
+    """Something that a participant may consent to.
+
+    Attributes
+    ----------
+    id : str
+    required : bool
+        Whether there is no interview without it.
+    text : text
+    """
+
+    id: Identifier
+    required: bool
+    text: Localised
+
+
+class SurveyQuestion(Content):
+    """A question after the votes.
+
+    Attributes
+    ----------
+    id : str
+    kind : {"scale", "text"}
+        A scale has the answers 1 (not at all) to 5 (fully); a text may be left out.
+    text : text
+    """
+
+    id: Identifier
+    kind: Literal["scale", "text"]
+    text: Localised
+
+
+class Protocol(Content):
+    """How an interview goes; see `elicitation/protocols` for the shipped ones.
+
+    Attributes
+    ----------
+    name, version : str, int
+    title : text
+    languages : tuple of str
+        Every text is there in each of them.
+    limits : Limits
+    consent_version : str
+    consent : tuple of Scope
+    stages : tuple of Stage
+        In the order of the scripted interview.
+    prompts : mapping of str to text
+        For language models: ``interviewer``, ``opening``, ``guess``, ``card``, ``duplicate``, ``story``.
+    texts : mapping of str to text
+        For participants.
+    survey : tuple of SurveyQuestion
+    """
+
+    name: Identifier
+    version: int = Field(ge=1)
+    title: Localised
+    languages: tuple[str, ...] = Field(min_length=1)
+    limits: Limits = Limits()
+    consent_version: str = Field(min_length=1)
+    consent: tuple[Scope, ...] = ()
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    prompts: dict[str, Localised]
+    texts: dict[str, Localised]
+    survey: tuple[SurveyQuestion, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Protocol:
+        for places, given, name in ((PROMPT_PLACES, self.prompts, "prompts"), (TEXT_PLACES, self.texts, "texts")):
+            missing = sorted(set(places) - set(given))
+            if missing:
+                raise ValueError(f"{name}.{missing[0]} is missing")
+        unknown = sorted(set(self.prompts) - set(PROMPT_PLACES))
+        if unknown:
+            raise ValueError(f"prompts.{unknown[0]} is none of {', '.join(PROMPT_PLACES)}")
+        for name, prompt in self.prompts.items():
+            check_places(prompt, PROMPT_PLACES[name], f"prompts.{name}")
+        for name, text in self.texts.items():
+            check_places(text, TEXT_PLACES.get(name, frozenset()), f"texts.{name}")
+        named: dict[str, tuple[Any, ...]] = {"consent": self.consent, "stages": self.stages, "survey": self.survey}
+        for kind, members in named.items():
+            ids = [member.id for member in members]
+            if len(set(ids)) != len(ids):
+                raise ValueError(f"{kind} has an id twice")
+        if self.limits.max_turns < len(self.stages):
+            raise ValueError(f"limits.max_turns is less than the {len(self.stages)} stages of the scripted interview")
+        filled = [stage.fills for stage in self.stages if stage.fills]
+        if len(set(filled)) != len(filled):
+            raise ValueError("two stages fill the same field of the card")
+        for key, languages in (languages_of(self) | self._texts_by_key()).items():
+            absent = [language for language in self.languages if language not in languages]
+            if absent:
+                raise ValueError(f"{key} has no text in {absent[0]!r}")
+        return self
+
+    def _texts_by_key(self) -> dict[str, set[str]]:
+        tables = {"prompts": self.prompts, "texts": self.texts}
+        return {f"{table}.{name}": set(text) for table, texts in tables.items() for name, text in texts.items()}
+
+    def text(self, name: str, language: str) -> str:
+        """A text for participants."""
+        return said_in(self.texts[name], language)
+
+    def prompt(self, name: str, language: str) -> str:
+        """A prompt for language models, with its places."""
+        return said_in(self.prompts[name], language)
+
+
+def read_protocol(name_or_path: str | Path) -> Protocol:
+    """A shipped protocol by name, or one of your own by path.
+
+    Raises
+    ------
+    UsageError
+        The error names file and key.
+
+    Examples
+    --------
+    >>> read_protocol("moral-graph").languages
+    ('en', 'de')
+    """
+    return read_content(name_or_path, "protocols", Protocol)

@@ -1,0 +1,1 @@
+"""How sure a moral graph is: resampled people, posteriors of edges, tiers instead of a winner."""
