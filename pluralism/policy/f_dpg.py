@@ -100,13 +100,13 @@ def f_dpg(
             )
         phi = np.where(utilities.mask[..., None], phi, 0.0)
         found = descend_features(start, phi, target.log_probs, f, weights=utilities.prompt_weights, max_iter=max_iter)
-    if found.stationarity > STATIONARY:
+    reached = float(utilities.prompt_weights @ divergence_values(f, found.log_policy, target.log_probs))
+    if found.stationarity > STATIONARY * max(1.0, reached):
         warnings.warn(
             f"The descent stopped after {found.n_iter} steps at a residual of {found.stationarity:.2g}.",
             ConvergenceWarning,
             stacklevel=2,
         )
-    reached = utilities.prompt_weights @ divergence_values(f, found.log_policy, target.log_probs)
     certificate = Certificate(
         f"max -D, D = {f.formula}", np.array([-reached]), np.zeros(1), stationarity=float(found.stationarity)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from pluralism.errors import UsageError
 from pluralism.policy.best_of_n import check_n
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.finite_policy import FinitePolicy
-from pluralism.policy.kl_budget import check_kl
+from pluralism.policy.kl_budget import check_kl, span
 from pluralism.policy.kl_optimal import check_beta, weighted_reward
 from pluralism.policy.win_rate import reference_place
 from pluralism.random import RNG, as_generator
@@ -116,7 +116,7 @@ def infalign(
             "objective; the best is kept.",
         )
     certificate = _certificate(found, p, n, inference, price, budget)
-    given = f"beta={price:g}" if budget is None else f"KL {_range(budget)}"
+    given = f"beta={price:g}" if budget is None else f"KL {span(budget)}"
     name = "best" if inference == "best_of_n" else "worst"
     return FinitePolicy(
         levels.spread(found.log_mass), utilities, f"infalign for {name}-of-{n:g}, {given}", certificate, notes
@@ -145,7 +145,7 @@ def calibrated_tilt(
     t : float, optional
         Not 0.
     beta : float, optional
-        Price of a nat of KL, in units of the transformed reward, at least 0. Either this or `kl`.
+        Price of a nat of KL, in units of the transformed reward, above 0. Either this or `kl`.
     kl : float, or array of shape (prompts,), optional
         Budget of each prompt's KL.
     weights : array of shape (groups,), optional
@@ -171,7 +171,7 @@ def calibrated_tilt(
         given = f"beta={price:g}"
     else:
         log_probs = tilt_to_kl(reward, utilities.log_reference, budget)[0]
-        given = f"KL {_range(budget)}"
+        given = f"KL {span(budget)}"
     name = "identity" if t is None else f"exp, t={t:g}"
     return FinitePolicy(log_probs, utilities, f"calibrated tilt ({name}), {given}")
 
@@ -201,7 +201,7 @@ def _check(n: float, inference: str) -> float:
 
 def _price_or_budget(
     utilities: Utilities, beta: float | None, kl: ArrayLike | None
-) -> tuple[float, Float[np.ndarray, "*prompts"] | None]:
+) -> tuple[float, float | Float[np.ndarray, " prompts"] | None]:
     if beta is not None and kl is None:
         return check_beta(beta, positive=True), None
     if kl is not None and beta is None:
@@ -242,7 +242,7 @@ def _certificate(
     n: float,
     inference: Inference,
     price: float,
-    budget: Float[np.ndarray, "*prompts"] | None,
+    budget: float | Float[np.ndarray, " prompts"] | None,
 ) -> Certificate:
     """Against a linear function that is nowhere below the win rate, and whose optimum is a tilt."""
     reached = inference_win_rate(found.log_mass, p, n, inference)
@@ -262,8 +262,3 @@ def _certificate(
         return Certificate(f"max {name} - beta KL(q||p)", primal, offset + value, stationarity=stationarity)
     value = expectation(tilt_to_kl(above, p, budget)[0], above)
     return Certificate(f"max {name} subject to KL(q||p) <= budget", reached, offset + value, stationarity=stationarity)
-
-
-def _range(values: Any) -> str:
-    low, high = np.min(values), np.max(values)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

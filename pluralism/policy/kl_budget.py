@@ -17,7 +17,7 @@ from pluralism.solvers.kl_budget import tilt_to_kl, tilt_to_mean_kl
 from pluralism.solvers.log_policies import expectation
 from pluralism.solvers.tilt import tilt
 
-__all__ = ["Scope", "check_kl", "kl_budget"]
+__all__ = ["Scope", "check_kl", "kl_budget", "span"]
 
 Scope = Literal["global", "per_prompt"]
 
@@ -69,17 +69,21 @@ def kl_budget(
     primal, dual = reached, bound + cost
     if scope == "global":
         primal, dual = (np.array([w @ each]) for each in (primal, dual))
-    low, high = beta.min(), beta.max()
-    text = f"beta={low:.3g}" if low == high else f"beta {low:.3g} to {high:.3g}"
-    amount = f"{budget.min():g}" if budget.min() == budget.max() else f"{budget.min():g} to {budget.max():g}"
+    text = f"beta={span(beta, 3)}"
     certificate = Certificate("max E_q w.r subject to KL(q||p) <= budget", primal, dual)
-    return FinitePolicy(log_probs, utilities, f"kl-budget {amount} ({scope}), {text}", certificate)
+    return FinitePolicy(log_probs, utilities, f"kl-budget {span(budget)} ({scope}), {text}", certificate)
 
 
-def check_kl(kl: ArrayLike, n_prompts: int | None = None) -> Float[np.ndarray, "*prompts"]:
+def check_kl(kl: ArrayLike, n_prompts: int | None = None) -> float | Float[np.ndarray, " prompts"]:
     """A budget of KL, finite and at least 0: one, or one for each prompt where their number is given."""
     budget = np.asarray(kl, dtype=float)
     if budget.shape not in ((), (n_prompts,)) or not np.isfinite(budget).all() or (budget < 0).any():
         many = "" if n_prompts is None else f", or {n_prompts} of them"
         raise UsageError(f"kl={kl!r} is no budget of KL.", fix=f"Give a finite number of nats, at least 0{many}.")
-    return budget
+    return float(budget) if budget.ndim == 0 else budget
+
+
+def span(values: ArrayLike, digits: int = 6) -> str:
+    """A number, or the range of several, for the name of a policy."""
+    low, high = (f"{number:.{digits}g}" for number in (np.min(values), np.max(values)))
+    return low if low == high else f"{low} to {high}"

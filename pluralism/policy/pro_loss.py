@@ -133,7 +133,7 @@ def _weighted(s: Any, rho: Any, there: Any, counts: Any) -> Any:
     after = (place[None, :] > place[:, None]) & there[..., None, :]
     if bool((select(after & counts[..., :, None], gap, 0.0) < 0).any()):
         raise UsageError("Rewards rise along a ranking.", fix="Order candidates by reward, the best first.")
-    gap = select(after, gap, 0.0)
+    gap, s = select(after, gap, 0.0), select(there, s, 0.0)
     own = s * largest(gap)
     others = select(after, s[..., None, :] * gap, lowest(s))
     return select(counts, log_add_exp(own, log_sum_exp(others)) - own, 0.0).sum(-1)

@@ -20,6 +20,7 @@ __all__ = [
 
 Matrix = Float[np.ndarray, "prompts candidates"]
 Levels = Float[np.ndarray, "prompts levels"]
+UNDERFLOW = -700.0
 
 
 def best_of_n_levels(log_mass: Levels, n: float) -> Levels:
@@ -37,7 +38,10 @@ def best_of_n_levels(log_mass: Levels, n: float) -> Levels:
     upto = log_cdf(log_mass)
     with np.errstate(invalid="ignore"):
         share = np.where(log_mass > -np.inf, np.minimum(log_mass - upto, 0.0), -np.inf)
-        return np.where(log_mass > -np.inf, n * upto + log_one_minus_exp(n * log_one_minus_exp(share)), -np.inf)
+        gained = log_one_minus_exp(n * log_one_minus_exp(share))
+        # the share of a level whose probability is below the smallest number: its first order is exact
+        gained = np.where(share < UNDERFLOW, np.log(n) + share, gained)
+        return np.where(log_mass > -np.inf, n * upto + gained, -np.inf)
 
 
 def worst_of_n_levels(log_mass: Levels, n: float) -> Levels:

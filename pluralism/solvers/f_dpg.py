@@ -37,7 +37,7 @@ class Descent:
     coef : array of shape (dim,)
         Of the features; empty for a free softmax.
     stationarity : float
-        Largest natural gradient of a logit (free softmax), or norm of the gradient in the Fisher metric (features).
+        Norm of the gradient in the Fisher metric, in nats; for a free softmax the largest over prompts.
     n_iter : int
     """
 
@@ -60,7 +60,7 @@ def descend_logits(
     log_start, log_target : arrays of shape (prompts, candidates)
         Log-probabilities.
     tol : float
-        Of the natural gradient, or of the divergence where it has a kink.
+        Of the stationarity, or of the divergence where it has a kink.
     """
     log_q = log_start.copy()
     there = log_q > -np.inf
@@ -73,16 +73,15 @@ def descend_logits(
         q = np.exp(log_q)
         h = np.where(there, -pseudo_reward(divergence, log_q, log_target), 0.0)
         direction = np.where(there, np.sum(q * h, axis=1, keepdims=True) - h, 0.0)
-        largest = np.abs(direction).max(axis=1)
-        open_ = (value if kink else largest) > tol
-        residual = float((value if kink else largest).max())
+        largest, slope = np.abs(direction).max(axis=1), np.sum(q * direction**2, axis=1)
+        left = value if kink else np.sqrt(slope)
+        open_, residual = left > tol, float(left.max())
         if not open_.any() or iteration == max_iter:
             break
         if kink:
             log_q = _moved(log_q, there, direction, np.where(open_, 4.0 * value, 0.0))
             value = divergence_values(divergence, log_q, log_target)
             continue
-        slope = np.sum(q * direction**2, axis=1)
         step = np.minimum(step, FARTHEST / np.maximum(largest, 1e-300))
         for _ in range(MAX_HALVINGS):
             new = _moved(log_q, there, direction, np.where(open_, step, 0.0))
@@ -137,11 +136,17 @@ def descend_features(
         ridge = RIDGE * max(float(np.trace(fisher)) / dim, 1e-300)
         return cho_solve(cho_factor(fisher + ridge * np.eye(dim)), gradient)
 
+    def logged(coef: np.ndarray) -> tuple[float, np.ndarray]:
+        # chi-squared may start at 1e100; the minimum stays where it is
+        value, gradient = objective(coef)
+        return float(np.log1p(value)), gradient / (1.0 + value)
+
     coef = np.zeros(dim)
     if divergence.curvature > 0:
         natural_inverse = np.stack([natural(coef, row) for row in np.eye(dim)]) / divergence.curvature
-        found = minimise(objective, coef, lambda g: natural_inverse @ g, tol=tol, max_iter=max_iter)
-        norm = float(np.sqrt(max(found.gradient @ natural(found.x, found.gradient), 0.0)))
+        found = minimise(logged, coef, lambda g: natural_inverse @ g, tol=tol, max_iter=max_iter)
+        gradient = objective(found.x)[1]
+        norm = float(np.sqrt(max(gradient @ natural(found.x, gradient), 0.0)))
         return Descent(policy(found.x), found.x, norm, found.n_iter)
     best, best_coef = np.inf, coef
     for iteration in range(1, max_iter + 1):

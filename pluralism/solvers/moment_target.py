@@ -26,6 +26,8 @@ MAX_ITER = 200
 MAX_HALVINGS = 40
 ARMIJO = 1e-4
 RIDGE = 1e-14
+FARTHEST_STEP = 100.0
+"""No multiplier of a feature of range 1 moves by more than that at once."""
 INFEASIBLE = 1e-7
 """Of the range of a feature; what the linear programmes can tell."""
 
@@ -108,19 +110,22 @@ def fit_moments(
         gradient = pooled(np.einsum("xy,xyk->xk", np.exp(log_t), phi)) - goal
         return pooled(log_z[:, 0]) - np.sum(lam * goal, axis=1), log_t, gradient
 
+    farthest = pooled(np.where(there, -log_reference, 0.0).max(axis=1)) + 1.0
     lam = np.zeros(goal.shape)
     value, log_t, gradient = dual(lam)
     size, n_iter = np.ones(len(lam)), 0
     while n_iter < MAX_ITER and size.any():
-        open_ = np.abs(gradient).max(axis=1) > tol
+        # no distribution is farther than its farthest candidate: a dual value beyond that proves that there is none
+        open_ = (np.abs(gradient).max(axis=1) > tol) & (-value <= farthest)
         if not open_.any():
             break
         n_iter += 1
         t = np.exp(log_t)
         deviation = phi - np.einsum("xy,xyk->xk", t, phi)[:, None]
         hessian = pooled(np.einsum("xy,xyk,xyl->xkl", t, deviation, deviation, optimize=True))
-        ridge = RIDGE * np.maximum(np.trace(hessian, axis1=1, axis2=2), 1e-300)
+        ridge = RIDGE * np.maximum(np.trace(hessian, axis1=1, axis2=2), 1e-200)
         step = -np.linalg.solve(hessian + ridge[:, None, None] * np.eye(lam.shape[1]), gradient[..., None])[..., 0]
+        step *= np.minimum(1.0, FARTHEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None]
         slope = np.sum(gradient * step, axis=1)
         size = np.where(open_, 1.0, 0.0)
         for _ in range(MAX_HALVINGS):
@@ -159,7 +164,8 @@ def violations(
     """
     row, place = np.nonzero(there)
     phi, n = features[row, place], len(row)
-    scale = np.maximum(np.ptp(phi, axis=0), 1e-300)
+    spread = np.ptp(phi, axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
     sums = csr_array((np.ones(n), (row, np.arange(n))), shape=(len(there), n))
     means = csr_array((weights[row, None] * phi / scale).T)
     k = len(mu)

@@ -78,7 +78,7 @@ class RegularisedNash:
 
 def win_rates(preferences: Preferences, log_policy: Matrix) -> Matrix:
     """Probability that each candidate is preferred to a draw of the policy."""
-    return np.einsum("xyz,xz->xy", preferences, np.exp(log_policy))
+    return np.matmul(preferences, np.exp(log_policy)[..., None])[..., 0]
 
 
 def exploitability(preferences: Preferences, log_policy: Matrix, log_reference: Matrix) -> Vector:
