@@ -1,4 +1,4 @@
-"""Policies of many prompts at once, against a loop over prompts that does the same with scipy: equal results, ratios."""
+"""Policies of many prompts at once, against a loop over prompts that does the same with scipy: results, ratios."""
 
 from __future__ import annotations
 
