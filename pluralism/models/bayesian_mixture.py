@@ -368,7 +368,7 @@ class BayesianMixture(LinearPreferenceModel):
         self.group_weights_ = self.group_weights_ / self.group_weights_.sum()
         self.effective_n_ = voters @ kept.responsibility
         self.users_, self.posterior_, self.n_answers_ = prepared.users, kept.responsibility, prepared.n
-        self.user_temperature_, self.tie_ = None, 0.0
+        self.tie_ = 0.0
         self.ridge_ = kept.ridge if problem.features is not None else kept.item_precision
         self.item_precision_ = kept.item_precision
         self.n_comparisons_ = len(prepared.comparisons)
@@ -418,7 +418,7 @@ class BayesianMixture(LinearPreferenceModel):
         sizes = extents.get("dim", 0) + extents.get("items", 0) + extents["covariates"]
         require_state(extents["coefficients"] == sizes, "the covariance does not fit the coefficients")
         require_state(self.item_precision_ is None or self.item_precision_ > 0, "item_precision_ is not positive")
-        self.user_temperature_, self.tie_ = None, 0.0
+        self.tie_ = 0.0
 
 
 def _mean_probability(prepared: Prepared, posterior: BayesianPosterior) -> Float[np.ndarray, "rows groups"]:

@@ -416,6 +416,12 @@ def _check_member(member: PreferenceModel) -> None:
             "need not be the same people.",
             fix="Use members that have one reward for everybody, such as BradleyTerry.",
         )
+    if member._prior().position is not None:
+        raise UsageError(
+            f"This {type(member).__name__} cannot be a member: its people differ in how they answer, and an ensemble "
+            "predicts all alike.",
+            fix="Fit members without temperatures and lapses of users.",
+        )
     if not member.transitive:
         raise UsageError(
             f"A {type(member).__name__} cannot be a member: its choices may run in circles, which rewards cannot.",

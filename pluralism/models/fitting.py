@@ -238,7 +238,7 @@ def run_fit(
 def _items_alone(prepared: Prepared, terms: Terms) -> bool:
     """Whether the model is nothing but one strength an item, for which there is a faster solver."""
     problem = prepared.problem
-    plain = not terms.ties and terms.temperature_sd is None
+    plain = not (terms.ties or terms.temperature or terms.lapse)
     return plain and problem.features is None and problem.design.shape[1] == 0
 
 
@@ -301,7 +301,6 @@ def learn(
     model.users_ = prepared.users
     model.posterior_ = fit.responsibility
     model.n_answers_ = prepared.n
-    model.user_temperature_ = p.scale
     model.tie_ = float(p.tie)
     model.ridge_ = float(terms.ridge) if problem.features is not None else terms.item_precision
     model.item_precision_ = terms.item_precision
@@ -350,12 +349,14 @@ def uncertainty(prepared: Prepared, terms: Terms, fit: MixtureFit) -> Uncertaint
     n_groups = len(fit.parameters.log_weights)
     objective = MixtureObjective(problem, n_groups, terms)
     scores = objective.scores(fit.parameters)
-    posterior = laplace_posterior(problem, fit.parameters, fit.responsibility, scores, terms)
+    posterior = laplace_posterior(problem, fit.parameters, fit.responsibility, scores, terms, fit.manner)
     if posterior is None:
         return Uncertainty()
     row_precision = objective.precision[:, -1] / objective.column_ratio[-1]
     free = sum(len(row_precision) - float(row_precision @ np.diag(c)) for c in posterior.covariance)
     users = max(float(problem.voters.sum()), 2.0)
+    # the shares of lapses sum to 1, so they count for one less
+    free += objective.n_hyper - int(terms.lapse)
     bic = -2.0 * fit.log_likelihood + (free + n_groups - 1) * float(np.log(users))
     r = fit.responsibility
     entropy = -float(problem.voters @ np.where(r > 0, r * np.log(np.maximum(r, 1e-300)), 0.0).sum(axis=1))

@@ -258,7 +258,6 @@ class HierarchicalBradleyTerry(PlacedByFactors):
             covariate_effects=covariates[:, :k],
             log_weights=p.log_weights[order],
             tie=0.0,
-            scale=None,
         )
         as_mixture = MixtureFit(
             parameters=base,

@@ -35,10 +35,9 @@ SPEC = StateSpec(
         "n_answers_": ("users",),
         "objective_path_": ("path",),
         "covariance_": ("groups", "coefficients", "coefficients"),
-        "user_temperature_": ("users",),
     },
     labels={"users_": "users", "item_ids_": "items"},
-    optional=frozenset({"coef_", "item_effects_", "item_ids_", "covariance_", "user_temperature_"}),
+    optional=frozenset({"coef_", "item_effects_", "item_ids_", "covariance_"}),
     numbers=("objective_", "gradient_norm_", "log_likelihood_", "tie_", "restart_agreement_"),
     optional_numbers=("ridge_", "item_precision_", "bic_", "icl_"),
     counts=("n_iter_", "n_comparisons_", "n_components_"),
@@ -114,7 +113,7 @@ class LinearPreferenceModel(PreferenceModel):
         return np.stack(draws, axis=2)
 
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
-        """P(left preferred, given a decision) under each group, at the average temperature."""
+        """P(left preferred, given a decision) under each group."""
         return expit(self._decision_logits(comparisons))
 
     def predict_proba(
@@ -125,9 +124,10 @@ class LinearPreferenceModel(PreferenceModel):
         Users in `membership` (from `adapt`) are placed by it, users of the training data by their posterior, and all
         others by the group weights.
         """
-        z, weight = self._logits_of_users(comparisons, membership)
-        left, right, _ = _outcomes(z, self.tie_)
-        return _ratio(weight, left, left + right)
+        self._check_fitted()
+        placed = self._placed(comparisons, membership)
+        left, right, _ = self._odds(self._logits(comparisons), placed, comparisons.user)
+        return _ratio(placed.posterior[comparisons.user], left, left + right)
 
     def predict_tie_proba(
         self, comparisons: Comparisons, *, membership: Membership | None = None
@@ -142,8 +142,9 @@ class LinearPreferenceModel(PreferenceModel):
         self._check_fitted()
         if self.tie_ == 0.0:
             raise UsageError("This model has no probability of a tie.", fix='Fit with ties="davidson".')
-        z, weight = self._logits_of_users(comparisons, membership)
-        return np.sum(weight * _outcomes(z, self.tie_)[2], axis=1)
+        placed = self._placed(comparisons, membership)
+        tied = self._odds(self._logits(comparisons), placed, comparisons.user)[2]
+        return np.sum(placed.posterior[comparisons.user] * tied, axis=1)
 
     def adapt(self, comparisons: Comparisons) -> Membership:
         """Place the users of `comparisons` by these answers and the group weights alone.
@@ -200,14 +201,11 @@ class LinearPreferenceModel(PreferenceModel):
         z = scores[comparisons.left] - scores[comparisons.right]
         return z + self._design(comparisons) @ self.covariate_effects_.T
 
-    def _logits_of_users(
-        self, comparisons: Comparisons, membership: Membership | None
-    ) -> tuple[Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"]]:
-        z = self._logits(comparisons)
-        if self.user_temperature_ is not None:
-            rows = self._trained().index(comparisons.users)
-            z = z * np.where(rows >= 0, self.user_temperature_[rows], 1.0)[comparisons.user, None]
-        return z, self._placed(comparisons, membership).posterior[comparisons.user]
+    def _odds(
+        self, z: Float[np.ndarray, "pairs groups"], placed: Membership, user: Int[np.ndarray, " pairs"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """P(left), P(right) and P(tie) of rows with logits z, each of the user given (a row of `placed`)."""
+        return _outcomes(z, self.tie_)
 
     def _known_items(self, items: Items) -> tuple[Int[np.ndarray, " known"], Int[np.ndarray, " known"]]:
         """Positions in `items` of those with an effect, and where their effects are."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from pluralism.errors import DataWarning, UsageError
+from pluralism.models.annotated import Annotated
 from pluralism.models.base import Callback
 from pluralism.models.bradley_terry import BradleyTerry
 from pluralism.models.diagnosis import refuse_separable
@@ -23,7 +24,6 @@ from pluralism.models.fitting import (
     run_fit,
     uncertainty,
 )
-from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import Prepared, prepare
 from pluralism.models.selection import GroupChoice, held_out_user_likelihood
 from pluralism.random import RNG, as_seed
@@ -51,7 +51,7 @@ CONTROL = (
 """Settings that the pooled control shares."""
 
 
-class MixtureBradleyTerry(LinearPreferenceModel):
+class MixtureBradleyTerry(Annotated):
     """Groups of users with a reward each, fitted by user-level EM.
 
     A user u of group k prefers left with probability sigmoid(r_k(left) - r_k(right)); groups have weights pi. All
@@ -69,8 +69,11 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         Spectral and random starts ranked by likelihood, or (hard only) user number modulo groups as published.
     shared : None or float
         If set, each group's head is a shared one plus a private one with `shared` times its precision.
-    user_temperature : bool
-        A temperature for each training user, log-normal around 1.
+    user_temperature, user_lapse : bool
+        Whether people differ in how they answer: P = (1 - e_u) sigmoid(t_u (r_k(left) - r_k(right))) + e_u / 2, with a
+        temperature t_u, log-normal around 1, and a lapse e_u, the share of answers given without looking. Both are
+        summed out over a population that is learnt with the groups, so people with few answers are taken to answer as
+        others do.
     n_init : int
         Starts carried to convergence.
     concentration : float
@@ -82,6 +85,10 @@ class MixtureBradleyTerry(LinearPreferenceModel):
     ----------
     control_ : BradleyTerry
         The same terms with one group: what a single reward brings on these data.
+    user_temperature_, user_lapse_ : array of shape (users,) or None
+        Posterior means, also in the `position` of memberships: (log temperature, lapse).
+    annotator_shares_ : array of shape (temperatures, lapses) or None
+        The population, on the grid of `annotator_log_temperature_` and `annotator_lapse_`.
     selection_ : list of dict
         The table behind `n_groups="auto"`: held-out likelihood, BIC and ICL for each number tried.
 
@@ -107,6 +114,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         init: Literal["spectral", "modulo"] = "spectral",
         shared: float | None = None,
         user_temperature: bool = False,
+        user_lapse: bool = False,
         n_init: int = 4,
         concentration: float = 2.0,
         ridge: float | Literal["auto"] = "auto",
@@ -127,6 +135,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         self.init = init
         self.shared = shared
         self.user_temperature = user_temperature
+        self.user_lapse = user_lapse
         self.n_init = n_init
         self.concentration = concentration
         self.ridge = ridge
@@ -169,6 +178,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
                 plan = self._plan(prepared, int(self.n_groups), pooled, memory, seed)
                 fit = self._run(prepared, plan, int(self.n_groups), memory, seed)
             learn(self, prepared, plan, fit)
+        self._learn_annotators(fit)
         self.n_repairs_ = fit.n_repairs
         if selection is not None:
             self.selection_ = [row.to_dict() for row in selection]
@@ -185,7 +195,8 @@ class MixtureBradleyTerry(LinearPreferenceModel):
         return Terms(
             ties=self.ties == "davidson",
             shared=self.shared if n_groups > 1 else None,
-            temperature_sd=0.5 if self.user_temperature else None,
+            temperature=self.user_temperature,
+            lapse=self.user_lapse,
             concentration=self.concentration,
         )
 
@@ -255,7 +266,7 @@ class MixtureBradleyTerry(LinearPreferenceModel):
     def _learn_control(self, prepared: Prepared, pooled: Plan, memory: Memory, seed: int) -> None:
         """Fit the K=1 control with the same terms."""
         control = self._control(seed)
-        plan = Plan(pooled.terms.but(temperature_sd=None), pooled.ridge_choice, pooled.blocks)
+        plan = Plan(pooled.terms.plain, pooled.ridge_choice, pooled.blocks)
         learn(control, prepared, plan, run_fit(control, prepared, plan.terms, 1, memory, seed))
         self.control_ = control
 
@@ -279,10 +290,13 @@ class MixtureBradleyTerry(LinearPreferenceModel):
             refuse("algorithm", '"soft" or "hard"')
         if self.init not in ("spectral", "modulo") or (self.init == "modulo" and self.algorithm == "soft"):
             refuse("init", '"spectral", or "modulo" with algorithm="hard"')
-        if self.algorithm == "hard" and (self.user_temperature or self.n_groups == "auto"):
+        for name in ("user_temperature", "user_lapse"):
+            if getattr(self, name) not in (True, False):
+                refuse(name, "True or False")
+        if self.algorithm == "hard" and (self.user_temperature or self.user_lapse or self.n_groups == "auto"):
             raise UsageError(
-                'algorithm="hard" has neither user temperatures nor a likelihood to choose n_groups by.',
-                fix='Set n_groups to a number and user_temperature=False, or algorithm="soft".',
+                'algorithm="hard" has neither temperatures nor lapses of users, nor a likelihood for n_groups="auto".',
+                fix='Set n_groups to a number, user_temperature=False and user_lapse=False, or algorithm="soft".',
             )
         if self.shared is not None and not (isinstance(self.shared, (int, float)) and self.shared > 0):
             refuse("shared", "None or a positive ratio of precisions, such as 10.0")

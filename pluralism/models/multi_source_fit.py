@@ -83,7 +83,6 @@ def learn_sources(
     model.shared_item_effects_ = None if not n_effects else shared[None, dim : dim + n_effects][:, played]
     model.shared_covariate_effects_ = shared[None, dim + n_effects :] / prepared.design_scale
     model.drift_, model.drift_path_ = drift, path
-    model.user_temperature_ = None
     return order
 
 

@@ -74,7 +74,6 @@ def learn_ordinal(
         covariate_effects=p.covariate_effects[:, None] / temperature,
         log_weights=np.zeros(1),
         tie=p.davidson,
-        scale=None,
     )
     fit = MixtureFit(
         parameters=parameters,

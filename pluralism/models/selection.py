@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import logsumexp
+from scipy.special import logsumexp, xlogy
 
 from pluralism.models.preparation import Prepared
 from pluralism.solvers import MixtureFit, MixtureObjective, PairProblem, Terms, fit_mixture, group_log_likelihood
+from pluralism.solvers.annotators import Manner, annotator_pass, answer_odds
 from pluralism.solvers.objective import pair_gram
 
 __all__ = ["GroupChoice", "RidgeChoice", "choose_ridge", "held_out_user_likelihood"]
@@ -167,24 +168,27 @@ def held_out_user_likelihood(
             fit = fit_mixture(
                 prepared.subset(~held),
                 n_groups,
-                terms.but(temperature_sd=None),
+                terms,
                 rng=np.random.default_rng([noise, f]),
                 n_init=2,
                 tol=SELECTION_TOL,
             )
-            scores = MixtureObjective(problem, n_groups, terms.but(temperature_sd=None)).scores(fit.parameters)
-            placed = group_log_likelihood(
-                prepared.subset(held & support), scores, fit.parameters.covariate_effects, tie=fit.parameters.tie
-            )
-            scored = group_log_likelihood(
-                prepared.subset(held & ~support), scores, fit.parameters.covariate_effects, tie=fit.parameters.tie
-            )
-            prior = fit.parameters.log_weights + placed
-            value = logsumexp(prior + scored, axis=1) - logsumexp(prior, axis=1)
-            return {"value": value}
+            whole = _log_likelihood(prepared.subset(held), fit, terms)
+            return {"value": whole - _log_likelihood(prepared.subset(held & support), fit, terms)}
 
         out += np.where(fold == f, memo(f"groups/{n_groups}/{f}", one)["value"], 0.0)
     return out
+
+
+def _log_likelihood(problem: PairProblem, fit: MixtureFit, terms: Terms) -> Float[np.ndarray, " users"]:
+    """Of all answers of each user together, groups and kinds of annotators summed out."""
+    p = fit.parameters
+    scores = MixtureObjective(problem, len(p.log_weights), terms).scores(p)
+    if p.annotators is None:
+        by_group = group_log_likelihood(problem, scores, p.covariate_effects, tie=p.tie)
+        return logsumexp(by_group + p.log_weights, axis=1)
+    found = annotator_pass(problem, scores, p.covariate_effects, p.log_weights, p.annotators, tie=p.tie, gradient=False)
+    return found.log_likelihood
 
 
 def _predictive(problem: PairProblem, fit: MixtureFit, terms: Terms) -> tuple[float, float]:
@@ -192,14 +196,24 @@ def _predictive(problem: PairProblem, fit: MixtureFit, terms: Terms) -> tuple[fl
     objective = MixtureObjective(problem, len(fit.parameters.log_weights), terms)
     scores = objective.scores(fit.parameters)
     z = scores[problem.left] - scores[problem.right] + problem.design @ fit.parameters.covariate_effects
-    if fit.parameters.scale is not None:
-        z = z * fit.parameters.scale[problem.user, None]
-    half = np.exp(-0.5 * np.abs(z))
-    total = 1.0 + half * half + fit.parameters.tie * half
-    log_p = (problem.outcome - 0.5)[:, None] * z - 0.5 * np.abs(z) - np.log(total)
     tied = problem.outcome == 0.5
-    if fit.parameters.tie > 0:
-        log_p[tied] += np.log(fit.parameters.tie)
+    if fit.manner is not None and fit.parameters.annotators is not None:
+        left, right, draw = answer_odds(
+            z,
+            Manner(fit.manner.mean[problem.user], fit.manner.covariance[problem.user]),
+            tie=fit.parameters.tie,
+            tie_share=fit.parameters.annotators.tie_share,
+        )
+        y = problem.outcome[:, None]
+        log_p = xlogy(y, left) + xlogy(1.0 - y, right)
+        if fit.parameters.tie > 0:
+            log_p[tied] = np.log(draw[tied])
+    else:
+        half = np.exp(-0.5 * np.abs(z))
+        total = 1.0 + half * half + fit.parameters.tie * half
+        log_p = (problem.outcome - 0.5)[:, None] * z - 0.5 * np.abs(z) - np.log(total)
+        if fit.parameters.tie > 0:
+            log_p[tied] += np.log(fit.parameters.tie)
     with np.errstate(divide="ignore"):
         row = logsumexp(log_p + np.log(fit.responsibility[problem.user]), axis=1)
     return -float(problem.weight @ row), float(problem.weight.sum())

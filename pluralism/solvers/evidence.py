@@ -43,7 +43,7 @@ def item_variance_by_evidence(problem: PairProblem, terms: Terms, *, rng: np.ran
     at random (or, where one component is too large, its most compared items).
     """
     problem = _within_size(problem, rng)
-    pooled = terms.but(shared=None, temperature_sd=None)
+    pooled = terms.plain.but(shared=None)
     tried: dict[float, float] = {}
     vector: Float[np.ndarray, " parameters"] | None = None
 

@@ -11,7 +11,7 @@ from numba import njit, prange
 
 from pluralism.solvers.fast_exp import exp_negative
 
-__all__ = ["difference_sums", "evidence_chunk", "evidence_parallel", "sweep_chunk", "sweep_parallel"]
+__all__ = ["difference_sums", "evidence_chunk", "evidence_parallel", "link", "sweep_chunk", "sweep_parallel"]
 
 TILE_ROWS = 512
 
@@ -29,14 +29,12 @@ def sweep_parallel(
     effects,
     log_weights,
     tie,
-    scale,
     fixed,
     posterior,
     log_likelihood,
     scores_gradient,
     effects_gradient,
     tie_gradient,
-    scale_gradient,
 ):
     """`sweep_chunk` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
@@ -53,14 +51,12 @@ def sweep_parallel(
             effects,
             log_weights,
             tie,
-            scale,
             fixed,
             posterior,
             log_likelihood,
             scores_gradient,
             effects_gradient,
             tie_gradient,
-            scale_gradient,
         )
 
 
@@ -78,14 +74,12 @@ def sweep_chunk(
     effects,
     log_weights,
     tie,
-    scale,
     fixed,
     posterior,
     log_likelihood,
     scores_gradient,
     effects_gradient,
     tie_gradient,
-    scale_gradient,
 ):
     """Likelihoods, responsibilities and gradients of the users of chunk `c`, into the arrays given last."""
     n_groups = scores.shape[1]
@@ -110,8 +104,8 @@ def sweep_chunk(
                     value = scores[a, k] - scores[b, k]
                     for j in range(n_covariates):
                         value += design[row, j] * effects[j, k]
-                    z[at + k] = value * scale[u]
-        _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
+                    z[at + k] = value
+        link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
         for u in range(tile_start, tile_end):
             for k in range(n_groups):
                 log_p[k] = 0.0
@@ -147,26 +141,22 @@ def sweep_chunk(
                 log_likelihood[u] = top + np.log(mass)
             for k in range(n_groups):
                 share[k] = posterior[u, k]
-            slope = 0.0
             for row in range(start[u], start[u + 1]):
                 a, b, at = left[row], right[row], (row - origin) * n_groups
                 w, half = weight[row], outcome[row] - 0.5
                 for k in range(n_groups):
                     r = share[k] * w * (half - lead[at + k])
-                    slope += r * z[at + k]
-                    r *= scale[u]
                     scores_gradient[c, a, k] += r
                     scores_gradient[c, b, k] -= r
                     for j in range(n_covariates):
                         effects_gradient[c, j, k] += r * design[row, j]
                     if tie > 0:
                         tie_gradient[c] += share[k] * w * ((1.0 if half == 0.0 else 0.0) - tied[at + k])
-            scale_gradient[u] = slope
         tile_start = tile_end
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _link(size, tie, z, total, lead, tied):
+def link(size, tie, z, total, lead, tied):
     """Per entry: the normaliser over exp(|z|/2), half the difference of the two win probabilities, and P(tie)."""
     if tie > 0:
         for j in range(size):
@@ -229,7 +219,7 @@ def evidence_chunk(c, chunks, start, left, right, outcome, weight, offset, score
                 z[at + k] = scores[a, k] - scores[b, k]
                 if wide:
                     z[at + k] += offset[row, k]
-        _link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
+        link((start[tile_end] - origin) * n_groups, tie, z, total, lead, tied)
         for u in range(tile_start, tile_end):
             for k in range(n_groups):
                 out[u, k] = 0.0

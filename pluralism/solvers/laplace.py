@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, diags_array
 
+from pluralism.solvers.annotators import Manner, answer_information
 from pluralism.solvers.objective import Parameters, Terms
 from pluralism.solvers.pairs import PairProblem
 
@@ -41,8 +42,12 @@ def laplace_posterior(
     responsibility: Float[np.ndarray, "users groups"],
     scores: Float[np.ndarray, "items groups"],
     terms: Terms,
+    manner: Manner | None = None,
 ) -> LaplacePosterior | None:
-    """Covariance of each group's coefficients, or None above `MAX_COEFFICIENTS` of them."""
+    """Covariance of each group's coefficients, or None above `MAX_COEFFICIENTS` of them.
+
+    Where people differ in how they answer, the `manner` of each is taken as it is estimated, without its uncertainty.
+    """
     dim = 0 if problem.features is None else problem.features.dim
     n_effects = 0 if terms.item_precision is None else problem.n_items
     size = dim + n_effects + problem.design.shape[1]
@@ -50,7 +55,7 @@ def laplace_posterior(
         return None
     covariances, corrected = [], []
     for k in range(scores.shape[1]):
-        _, residual, second = curvature(problem, parameters, scores, k)
+        _, residual, second = curvature(problem, parameters, scores, k, manner)
         weight = responsibility[problem.user, k]
         # with shared heads the private precision is what holds a group to the others; alone it would be too tight
         hessian = penalised_hessian(problem, second * weight, terms)
@@ -66,19 +71,30 @@ def laplace_posterior(
 
 
 def curvature(
-    problem: PairProblem, parameters: Parameters, scores: Float[np.ndarray, "items groups"], group: int
+    problem: PairProblem,
+    parameters: Parameters,
+    scores: Float[np.ndarray, "items groups"],
+    group: int,
+    manner: Manner | None = None,
 ) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """Per row under one group: score difference, weighted d log p / d score and weighted - d2 log p / d score2."""
+    """Per row under one group: score difference, weighted d log p / d score and weighted - d2 log p / d score2.
+
+    With a `manner`, of people with the mean temperature and lapse that each has, the last is expected rather than
+    observed: a single answer given without looking may have a negative one.
+    """
     z = scores[problem.left, group] - scores[problem.right, group]
     z = z + problem.design @ parameters.covariate_effects[:, group]
-    scale = 1.0 if parameters.scale is None else parameters.scale[problem.user]
-    z = z * scale
+    if manner is not None:
+        tie_share = 0.0 if parameters.annotators is None else parameters.annotators.tie_share
+        temperature, lapse = np.exp(manner.mean[problem.user, 0]), manner.mean[problem.user, 1]
+        first, second = answer_information(temperature * z, problem.outcome, lapse, parameters.tie, tie_share)
+        return z, problem.weight * temperature * first, problem.weight * temperature**2 * second
     h = np.exp(-0.5 * np.abs(z))
     total = 1.0 + h * h + parameters.tie * h
     lead = np.sign(z) * (1.0 - h * h) / total
     decided = (1.0 + h * h) / total
-    first = problem.weight * scale * ((problem.outcome - 0.5) - 0.5 * lead)
-    second = problem.weight * scale**2 * 0.25 * (decided - lead**2)
+    first = problem.weight * ((problem.outcome - 0.5) - 0.5 * lead)
+    second = problem.weight * 0.25 * (decided - lead**2)
     return z, first, second
 
 

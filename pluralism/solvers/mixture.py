@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from pluralism.solvers.annotators import AnnotatorPass, Manner
 from pluralism.solvers.initialise import assignments, vector_from_assignment, worst_explained
 from pluralism.solvers.lbfgs import Minimum, minimise
 from pluralism.solvers.objective import BlockPreconditioner, MixtureObjective, Parameters, Terms, pair_gram
@@ -22,7 +23,7 @@ Progress = Callable[[int, float, Callable[[], dict[str, np.ndarray]]], None]
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """A fitted mixture, groups in order of falling weight."""
+    """A fitted mixture, groups in order of falling weight; `manner` is how each person answers, if people differ."""
 
     parameters: Parameters
     vector: Float[np.ndarray, " parameters"]
@@ -35,6 +36,7 @@ class MixtureFit:
     converged: bool
     start_objectives: list[float]
     n_repairs: int = 0
+    manner: Manner | None = None
 
 
 def fit_mixture(
@@ -54,8 +56,9 @@ def fit_mixture(
 ) -> MixtureFit:
     """Maximise the penalised marginal likelihood of a mixture over users.
 
-    Candidate starts (spectral and random) get a few iterations each; the best `n_init` run on to convergence and the
-    best of those wins. A group that dies is started again from the users explained worst, and kept if that is better.
+    Candidate starts (spectral and random) get a few iterations each, as if people all answered alike; the best `n_init`
+    run on to convergence and the best of those wins. A group that dies is started again from the users explained worst,
+    and kept if that is better.
 
     Parameters
     ----------
@@ -72,10 +75,21 @@ def fit_mixture(
     if gram is None:
         gram = pair_gram(problem, rng)
     precondition = BlockPreconditioner(objective, gram)
+    alike, precondition_alike = objective, precondition
+    if objective.n_hyper:
+        alike = MixtureObjective(problem, n_groups, terms.plain)
+        precondition_alike = BlockPreconditioner(alike, gram)
     scale = max(problem.total_weight, 1.0)
 
     def run(x: Float[np.ndarray, " parameters"], tolerance: float, limit: int) -> Minimum:
         return minimise(objective, x, precondition, tol=tolerance * scale, max_iter=limit)
+
+    def pilot(x: Float[np.ndarray, " alike"]) -> Minimum:
+        return minimise(alike, x, precondition_alike, tol=tol * scale, max_iter=PILOT_ITERATIONS)
+
+    def whole(x: Float[np.ndarray, " alike"]) -> Float[np.ndarray, " parameters"]:
+        """The vector with the population of annotators that a fit starts from."""
+        return np.concatenate([x, objective.start()[objective.size - objective.n_hyper :]])
 
     n_repairs = 0
     if state is not None:
@@ -86,14 +100,16 @@ def fit_mixture(
         starts = []
     else:
         labellings = assignments(problem, n_groups, terms, gram, rng, n_candidates or 2 * n_init - 1)
-        candidates = [vector_from_assignment(objective, precondition, labels) for labels in labellings]
-        best, starts = candidates[0], []
+        candidates = [vector_from_assignment(alike, precondition_alike, labels) for labels in labellings]
+        best, starts = whole(candidates[0]), []
         if len(candidates) > 1:
             # starts race: a few iterations each, the better ones to three digits, and only the winner is polished
-            runners = sorted((run(x, tol, PILOT_ITERATIONS) for x in candidates), key=lambda m: m.value)[:n_init]
+            runners = sorted((pilot(x) for x in candidates), key=lambda m: m.value)[:n_init]
+            best = whole(runners[0].x)
             if n_init > 1:
-                runners = sorted((run(m.x, max(tol, 1e-6), max_iter) for m in runners), key=lambda m: m.value)
-            best, starts = runners[0].x, [m.value for m in runners]
+                runners = sorted((run(whole(m.x), max(tol, 1e-6), max_iter) for m in runners), key=lambda m: m.value)
+                best = runners[0].x
+            starts = [m.value for m in runners]
         while n_repairs < MAX_REPAIRS:
             repaired = _repair(objective, precondition, best)
             if repaired is None:
@@ -135,7 +151,7 @@ def fit_hard_mixture(
     if gram is None:
         gram = pair_gram(problem, rng)
     scale = max(problem.total_weight, 1.0)
-    hard = terms.but(temperature_sd=None)
+    hard = terms.plain
     if modulo:
         labellings = [np.arange(problem.n_users) % n_groups]
     else:
@@ -202,6 +218,7 @@ def _collect(objective: MixtureObjective, minimum: Minimum, starts: list[float])
         n_iter=minimum.n_iter,
         converged=minimum.converged,
         start_objectives=starts,
+        manner=result.manner if isinstance(result, AnnotatorPass) else None,
     )
 
 

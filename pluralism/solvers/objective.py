@@ -1,7 +1,7 @@
 """The penalised negative log-likelihood of a mixture of linear heads, as one smooth function of one vector.
 
-Heads, item effects, covariate effects, group weights, tie parameter and user temperatures are optimised together:
-by Fisher's identity the gradient of the marginal likelihood is the gradient EM would use with the current
+Heads, item effects, covariate effects, group weights, tie parameter and the population of annotators are optimised
+together: by Fisher's identity the gradient of the marginal likelihood is the gradient EM would use with the current
 responsibilities, and a quasi-Newton step on it is EM accelerated (Jamshidian & Jennrich 1997).
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
+from pluralism.solvers.annotators import AnnotatorPass, AnnotatorPrior, Annotators, annotator_pass
 from pluralism.solvers.pairs import PairProblem, PassResult
 
 __all__ = ["BlockPreconditioner", "MixtureObjective", "Parameters", "Terms", "pair_gram"]
@@ -39,8 +40,8 @@ class Terms:
         If set, each head is a shared one plus a private one whose precision is `shared` times as large.
     ties : bool
         Davidson's tie parameter.
-    temperature_sd : float or None
-        Standard deviation of the users' log temperatures; None for equal temperatures.
+    temperature, lapse : bool
+        Whether people differ in how sure they are of what they prefer, and in how often they answer without looking.
     concentration : float
         Of the Dirichlet prior on the group weights, at least 1.
     """
@@ -50,13 +51,14 @@ class Terms:
     covariate_precision: float = 1.0
     shared: float | None = None
     ties: bool = False
-    temperature_sd: float | None = None
+    temperature: bool = False
+    lapse: bool = False
     concentration: float = 2.0
 
     @property
-    def temperature_precision(self) -> float:
-        """Prior precision of the users' log temperatures; 0 where they have none."""
-        return 0.0 if self.temperature_sd is None else self.temperature_sd**-2
+    def plain(self) -> Terms:
+        """The same terms for people who all answer alike."""
+        return self.but(temperature=False, lapse=False)
 
     def but(self, **changes: Any) -> Terms:
         """A copy with some fields changed."""
@@ -72,7 +74,7 @@ class Parameters:
     covariate_effects: Float[np.ndarray, "covariates groups"]
     log_weights: Float[np.ndarray, " groups"]
     tie: float
-    scale: Float[np.ndarray, " users"] | None
+    annotators: Annotators | None = None
 
 
 class MixtureObjective:
@@ -80,7 +82,7 @@ class MixtureObjective:
 
     The vector holds, in this order: a block of (dim + items + covariates) x columns, where the columns are the groups
     or, with shared heads, the shared column and then the groups; the logits of the group weights (more than one
-    group); the log tie parameter; the users' log temperatures.
+    group); the log tie parameter; the population of annotators.
     """
 
     def __init__(
@@ -103,8 +105,12 @@ class MixtureObjective:
         self.n_rows = self.dim + self.n_effects + self.n_covariates
         self.block_size = self.n_rows * self.n_columns
         self.n_logits = n_groups if n_groups > 1 and responsibility is None else 0
-        self.n_scales = problem.n_users if terms.temperature_sd is not None else 0
-        self.size = self.block_size + self.n_logits + int(terms.ties) + self.n_scales
+        self.annotators = None
+        if terms.temperature or terms.lapse:
+            tied = self._tie_share() if terms.ties else 0.0
+            self.annotators = AnnotatorPrior(temperature=terms.temperature, lapse=terms.lapse, tie_share=tied)
+        self.n_hyper = 0 if self.annotators is None else self.annotators.size
+        self.size = self.block_size + self.n_logits + int(terms.ties) + self.n_hyper
         self.column_ratio = np.ones(self.n_columns)
         if terms.shared is not None:
             self.column_ratio[1:] = terms.shared
@@ -116,16 +122,21 @@ class MixtureObjective:
             ]
         )
         self.precision = row_precision[:, None] * self.column_ratio
-        self.last: tuple[Float[np.ndarray, " parameters"], PassResult] | None = None
+        self.last: tuple[Float[np.ndarray, " parameters"], PassResult | AnnotatorPass] | None = None
 
     def start(self) -> Float[np.ndarray, " parameters"]:
-        """The vector of no preference, equal groups and a tie share as observed."""
+        """The vector of no preference, equal groups, a tie share as observed and annotators much alike."""
         x = np.zeros(self.size)
         if self.terms.ties:
-            tied = float(self.problem.weight[self.problem.outcome == 0.5].sum())
-            share = (tied + 0.5) / (self.problem.total_weight + 1.0)
+            share = self._tie_share()
             x[self.block_size + self.n_logits] = np.log(2 * share / (1 - share))
+        if self.annotators is not None:
+            x[self.size - self.n_hyper :] = self.annotators.start()
         return x
+
+    def _tie_share(self) -> float:
+        tied = float(self.problem.weight[self.problem.outcome == 0.5].sum())
+        return (tied + 0.5) / (self.problem.total_weight + 1.0)
 
     def block(self, x: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, "rows columns"]:
         """The coefficients within x, as a view: features, items, covariates by columns."""
@@ -143,7 +154,7 @@ class MixtureObjective:
             covariates,
             log_softmax(logits) if self.n_logits else np.full(self.n_groups, -np.log(self.n_groups)),
             float(np.exp(np.clip(x[end - 1], -30, 30))) if self.terms.ties else 0.0,
-            np.exp(np.clip(x[end:], -10, 10)) if self.n_scales else None,
+            None if self.annotators is None else self.annotators.at(x[end:]),
         )
 
     def scores(self, parameters: Parameters) -> Float[np.ndarray, "items groups"]:
@@ -155,19 +166,17 @@ class MixtureObjective:
             scores = features.matmul(parameters.heads)
         return scores if parameters.item_effects is None else scores + parameters.item_effects
 
-    def sweep(self, x: Float[np.ndarray, " parameters"]) -> PassResult:
+    def sweep(self, x: Float[np.ndarray, " parameters"]) -> PassResult | AnnotatorPass:
         """The likelihood pass at x; the last one is kept, as callers often want it after minimising."""
         if self.last is not None and np.array_equal(self.last[0], x):
             return self.last[1]
-        parameters = self.unpack(x)
-        result = self.problem.sweep(
-            self.scores(parameters),
-            parameters.covariate_effects,
-            parameters.log_weights,
-            tie=parameters.tie,
-            scale=parameters.scale,
-            responsibility=self.responsibility,
-        )
+        p = self.unpack(x)
+        where = (self.scores(p), p.covariate_effects, p.log_weights)
+        result: PassResult | AnnotatorPass
+        if p.annotators is None:
+            result = self.problem.sweep(*where, tie=p.tie, responsibility=self.responsibility)
+        else:
+            result = annotator_pass(self.problem, *where, p.annotators, tie=p.tie, responsibility=self.responsibility)
         self.last = (x.copy(), result)
         return result
 
@@ -196,10 +205,9 @@ class MixtureObjective:
             value += 0.5 * TIE_PRECISION * float(x[at] ** 2)
             gradient[at] = TIE_PRECISION * x[at] - result.tie_gradient
             at += 1
-        if self.n_scales:
-            precision = self.terms.temperature_precision
-            value += 0.5 * precision * float(x[at:] @ x[at:])
-            gradient[at:] = precision * x[at:] - result.scale_gradient
+        if self.annotators is not None and isinstance(result, AnnotatorPass):
+            penalty, gradient[at:] = self.annotators.penalised(x[at:], result.kinds)
+            value += penalty
         return value, gradient
 
     def log_likelihood(self, x: Float[np.ndarray, " parameters"]) -> float:
@@ -250,10 +258,8 @@ class BlockPreconditioner:
         if terms.ties:
             tied = float(problem.weight[problem.outcome == 0.5].sum()) / max(problem.total_weight, 1e-12)
             rest.append(np.array([TIE_PRECISION + problem.total_weight * max(tied * (1 - tied), 1e-3)]))
-        if objective.n_scales:
-            rows = np.add.reduceat(np.append(problem.weight, 0.0), problem.user_start[:-1])
-            rows[np.diff(problem.user_start) == 0] = 0.0
-            rest.append(terms.temperature_precision + curvature * rows)
+        if objective.annotators is not None:
+            rest.append(objective.annotators.curvature(float(problem.voters.sum())))
         self.rest = np.concatenate(rest) if rest else np.zeros(0)
 
     def __call__(self, gradient: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:

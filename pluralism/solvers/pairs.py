@@ -146,11 +146,10 @@ class PairProblem:
         log_weights: Float[np.ndarray, " groups"],
         *,
         tie: float = 0.0,
-        scale: Float[np.ndarray, " users"] | None = None,
         responsibility: Float[np.ndarray, "users groups"] | None = None,
     ) -> PassResult:
         """`pair_pass` over these rows."""
-        return pair_pass(self, scores, effects, log_weights, tie=tie, scale=scale, responsibility=responsibility)
+        return pair_pass(self, scores, effects, log_weights, tie=tie, responsibility=responsibility)
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,6 @@ class PassResult:
     scores_gradient: Float[np.ndarray, "items groups"]
     effects_gradient: Float[np.ndarray, "covariates groups"]
     tie_gradient: float
-    scale_gradient: Float[np.ndarray, " users"]
 
 
 def group_log_likelihood(
@@ -172,7 +170,7 @@ def group_log_likelihood(
     *,
     tie: float = 0.0,
 ) -> Float[np.ndarray, "users groups"]:
-    """Per user and group, the log-likelihood of the user's rows, at the average temperature."""
+    """Per user and group, the log-likelihood of the user's rows."""
     offset = problem.design @ effects if problem.design.shape[1] else np.zeros((1, 1))
     out = np.empty((problem.n_users, scores.shape[1]))
     arguments = (
@@ -201,7 +199,6 @@ def pair_pass(
     log_weights: Float[np.ndarray, " groups"],
     *,
     tie: float = 0.0,
-    scale: Float[np.ndarray, " users"] | None = None,
     responsibility: Float[np.ndarray, "users groups"] | None = None,
 ) -> PassResult:
     """One sweep over all rows.
@@ -221,7 +218,6 @@ def pair_pass(
     scores_gradient = np.zeros((n_chunks, problem.n_items, n_groups))
     effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
     tie_gradient = np.zeros(n_chunks)
-    scale_gradient = np.zeros(problem.n_users)
     arguments = (
         problem.chunks,
         problem.user_start,
@@ -234,14 +230,12 @@ def pair_pass(
         np.ascontiguousarray(effects, dtype=np.float64),
         np.ascontiguousarray(log_weights, dtype=np.float64),
         float(tie),
-        np.ones(problem.n_users) if scale is None else scale,
         fixed,
         posterior,
         log_likelihood,
         scores_gradient,
         effects_gradient,
         tie_gradient,
-        scale_gradient,
     )
     # starting threads costs more than a small sweep
     if n_chunks == 1:
@@ -254,5 +248,4 @@ def pair_pass(
         scores_gradient[0] if n_chunks == 1 else scores_gradient.sum(axis=0),
         effects_gradient.sum(axis=0),
         float(tie_gradient.sum()),
-        scale_gradient,
     )

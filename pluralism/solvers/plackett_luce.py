@@ -213,14 +213,11 @@ class RankingProblem(PairProblem):
         log_weights: Float[np.ndarray, " groups"],
         *,
         tie: float = 0.0,
-        scale: Float[np.ndarray, " users"] | None = None,
         responsibility: Float[np.ndarray, "users groups"] | None = None,
     ) -> PassResult:
-        """One sweep over all ballots; see `pair_pass`. Ballots have no covariates, tie parameter or temperatures."""
+        """One sweep over all ballots; see `pair_pass`. Ballots have neither covariates nor a tie parameter."""
         posterior, _, log_likelihood, gradient = _sweep(self, scores, log_weights, responsibility, with_gradient=True)
-        return PassResult(
-            log_likelihood, posterior, gradient, np.zeros((0, scores.shape[1])), 0.0, np.zeros(self.n_users)
-        )
+        return PassResult(log_likelihood, posterior, gradient, np.zeros((0, scores.shape[1])), 0.0)
 
 
 def ranking_log_likelihood(

@@ -56,7 +56,7 @@ class BoundObjective(MixtureObjective):
         *,
         centre: Float[np.ndarray, " coefficients"] | None = None,
     ) -> None:
-        super().__init__(problem, n_groups, terms.but(shared=None, ties=False, temperature_sd=None))
+        super().__init__(problem, n_groups, terms.plain.but(shared=None, ties=False))
         self.n_logits, self.size = 0, self.block_size
         self.spread = np.zeros((len(problem.left), n_groups))
         self.log_weights = np.full(n_groups, -np.log(n_groups))

@@ -71,7 +71,7 @@ def a_certain_member_is_predicted_as_the_group(case: Case) -> None:
     by_group = model.predict_group_proba(data)
     p = model.predict_proba(data)
     low, high = by_group.min(axis=1) - 1e-9, by_group.max(axis=1) + 1e-9
-    if not hasattr(model, "user_temperature_") or model.user_temperature_ is None:
+    if model.membership().position is None:
         require(((p >= low) & (p <= high)).all(), "a prediction lies outside those of all groups")
     if model.n_groups_ == 1:
         return

@@ -19,14 +19,14 @@ def davidson_log_p(z, outcome, tie):
     return outcome * np.log(left / total) + (1 - outcome) * np.log(right / total)
 
 
-def brute_force(problem, scores, effects, log_weights, tie, scale):
+def brute_force(problem, scores, effects, log_weights, tie):
     n_groups = scores.shape[1]
     log_p = np.zeros((problem.n_users, n_groups))
     for u in range(problem.n_users):
         for i in range(problem.user_start[u], problem.user_start[u + 1]):
             for k in range(n_groups):
                 z = scores[problem.left[i], k] - scores[problem.right[i], k] + problem.design[i] @ effects[:, k]
-                log_p[u, k] += problem.weight[i] * davidson_log_p(z * scale[u], problem.outcome[i], tie)
+                log_p[u, k] += problem.weight[i] * davidson_log_p(z, problem.outcome[i], tie)
     joint = log_p + log_weights
     return log_p, logsumexp(joint, axis=1), np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
 
@@ -37,13 +37,11 @@ def test_likelihood_and_responsibilities_equal_brute_force(tie, unit_weights):
     problem = random_problem(unit_weights=unit_weights)
     rng = np.random.default_rng(1)
     scores, effects = rng.normal(size=(problem.n_items, 3)), rng.normal(size=(2, 3))
-    log_weights, scale = np.log([0.5, 0.3, 0.2]), np.exp(rng.normal(size=problem.n_users) * 0.3)
-    log_p, total, posterior = brute_force(problem, scores, effects, log_weights, tie, scale)
-    result = pair_pass(problem, scores, effects, log_weights, tie=tie, scale=scale)
+    log_weights = np.log([0.5, 0.3, 0.2])
+    log_p, total, posterior = brute_force(problem, scores, effects, log_weights, tie)
+    result = pair_pass(problem, scores, effects, log_weights, tie=tie)
     np.testing.assert_allclose(result.log_likelihood, total, rtol=1e-10)
     np.testing.assert_allclose(result.responsibility, posterior, rtol=1e-9, atol=1e-14)
-    ones = np.ones(problem.n_users)
-    log_p, _, _ = brute_force(problem, scores, effects, log_weights, tie, ones)
     np.testing.assert_allclose(group_log_likelihood(problem, scores, effects, tie=tie), log_p, rtol=1e-10, atol=1e-12)
 
 
@@ -52,7 +50,10 @@ def test_likelihood_and_responsibilities_equal_brute_force(tie, unit_weights):
     [
         Terms(ridge=1.3),
         Terms(ridge=1.3, item_precision=2.0),
-        Terms(ridge=0.7, item_precision=2.0, shared=5.0, ties=True, temperature_sd=0.5, concentration=3.0),
+        Terms(ridge=0.7, item_precision=2.0, shared=5.0, ties=True, concentration=3.0),
+        Terms(ridge=0.7, item_precision=2.0, shared=5.0, ties=True, temperature=True, lapse=True),
+        Terms(ridge=0.7, temperature=True),
+        Terms(ridge=0.7, lapse=True),
     ],
 )
 @pytest.mark.parametrize("n_groups", [1, 3])

@@ -54,6 +54,7 @@ def test_the_library_s_models_pass(model, skipped) -> None:
         MixtureBradleyTerry(
             **FIXED, n_groups=2, item_effects=False, ties="davidson", position_bias=True, user_temperature=True
         ),
+        MixtureBradleyTerry(**FIXED, n_groups=2, item_effects=False, user_temperature=True, user_lapse=True),
     ],
     ids=repr,
 )
