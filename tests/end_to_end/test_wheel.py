@@ -40,6 +40,8 @@ def test_the_wheel_holds_code_recipes_and_licence_only(wheel: Path, repository: 
     names = set(zipfile.ZipFile(wheel).namelist())
     recipes = {f"pluralism/_recipes/{path.name}" for path in (repository / "models").iterdir() if path.is_file()}
     assert recipes and recipes <= names
+    interviews = {path.relative_to(repository) for path in (repository / "elicitation").rglob("*") if path.is_file()}
+    assert interviews and {f"pluralism/_{path.as_posix()}" for path in interviews} <= names
     assert "pluralism/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"pluralism"}

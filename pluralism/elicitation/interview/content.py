@@ -176,4 +176,6 @@ def check_places(text: Mapping[str, str], allowed: Iterable[str], what: str) -> 
     for language, template in text.items():
         unknown = [place for place in _PLACE.findall(template) if place not in names]
         if unknown:
-            raise ValueError(f"{what} in {language!r} has {{{unknown[0]}}}; there is {', '.join(sorted(names)) or 'none'}")
+            raise ValueError(
+                f"{what} in {language!r} has {{{unknown[0]}}}; there is {', '.join(sorted(names)) or 'none'}"
+            )

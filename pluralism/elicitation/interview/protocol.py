@@ -50,17 +50,17 @@ class Limits(Content):
         Without a word of the participant.
     """
 
-    min_turns: int = Field(3, ge=1, le=50)
-    max_turns: int = Field(8, ge=1, le=50)
-    answer_characters: int = Field(4000, ge=100, le=100_000)
-    title_characters: int = Field(80, ge=10, le=200)
-    description_characters: int = Field(600, ge=50, le=4000)
-    policy_characters: int = Field(240, ge=40, le=1000)
-    policies: int = Field(9, ge=3, le=20)
-    card_versions: int = Field(20, ge=1, le=100)
-    proposals: int = Field(3, ge=0, le=10)
-    votes: int = Field(4, ge=0, le=50)
-    expire_hours: float = Field(24.0 * 14, gt=0)
+    min_turns: int = Field(default=3, ge=1, le=50)
+    max_turns: int = Field(default=8, ge=1, le=50)
+    answer_characters: int = Field(default=4000, ge=100, le=100_000)
+    title_characters: int = Field(default=80, ge=10, le=200)
+    description_characters: int = Field(default=600, ge=50, le=4000)
+    policy_characters: int = Field(default=240, ge=40, le=1000)
+    policies: int = Field(default=9, ge=3, le=20)
+    card_versions: int = Field(default=20, ge=1, le=100)
+    proposals: int = Field(default=3, ge=0, le=10)
+    votes: int = Field(default=4, ge=0, le=50)
+    expire_hours: float = Field(default=24.0 * 14, gt=0)
 
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
@@ -167,6 +167,8 @@ class Protocol(Content):
             check_places(prompt, PROMPT_PLACES[name], f"prompts.{name}")
         for name, text in self.texts.items():
             check_places(text, TEXT_PLACES.get(name, frozenset()), f"texts.{name}")
+        for index, stage in enumerate(self.stages):
+            check_places(stage.question, ("question", "context"), f"stages[{index}].question")
         named: dict[str, tuple[Any, ...]] = {"consent": self.consent, "stages": self.stages, "survey": self.survey}
         for kind, members in named.items():
             ids = [member.id for member in members]
