@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _NAMES = {
     "AgreementDisplay": "agreement_display",
+    "ChoiceReport": "choice",
     "ComparisonDisplay": "comparison_display",
     "CovariateDisplay": "covariate_display",
     "FewShotDisplay": "few_shot_display",
@@ -16,6 +17,9 @@ _NAMES = {
     "ReliabilityDisplay": "reliability_display",
     "Report": "report",
     "SelectionDisplay": "selection_display",
+    "WelfareDisplay": "welfare_display",
+    "WelfareFrontDisplay": "welfare_front_display",
+    "build_choice_report": "choice",
     "build_report": "build",
     "group_name": "palette",
     "group_preferences": "preferences",
@@ -23,6 +27,7 @@ _NAMES = {
 
 __all__ = [
     "AgreementDisplay",
+    "ChoiceReport",
     "ComparisonDisplay",
     "CovariateDisplay",
     "FewShotDisplay",
@@ -32,6 +37,9 @@ __all__ = [
     "ReliabilityDisplay",
     "Report",
     "SelectionDisplay",
+    "WelfareDisplay",
+    "WelfareFrontDisplay",
+    "build_choice_report",
     "build_report",
     "group_name",
     "group_preferences",
@@ -40,6 +48,7 @@ __all__ = [
 if TYPE_CHECKING:
     from pluralism.reports.agreement_display import AgreementDisplay
     from pluralism.reports.build import build_report
+    from pluralism.reports.choice import ChoiceReport, build_choice_report
     from pluralism.reports.comparison_display import ComparisonDisplay
     from pluralism.reports.covariate_display import CovariateDisplay
     from pluralism.reports.few_shot_display import FewShotDisplay
@@ -50,6 +59,8 @@ if TYPE_CHECKING:
     from pluralism.reports.reliability_display import ReliabilityDisplay
     from pluralism.reports.report import Report
     from pluralism.reports.selection_display import SelectionDisplay
+    from pluralism.reports.welfare_display import WelfareDisplay
+    from pluralism.reports.welfare_front_display import WelfareFrontDisplay
 
 
 def __getattr__(name: str) -> Any:

@@ -32,10 +32,14 @@ _FIGURES = {
     "membership": "Certainty of membership",
     "few_shot": "Choices predicted by the number of answers given",
     "selection": "Held-out likelihood by number of groups",
+    "welfare": "What each group gains under each policy",
+    "front": "Mean gain and the worst group's",
 }
 
 
-def render_page(title: str, content: Mapping[str, Any], displays: Mapping[str, Display]) -> str:
+def render_page(
+    title: str, content: Mapping[str, Any], displays: Mapping[str, Display], template: str = "report.html.j2"
+) -> str:
     """Render the parts of a report.
 
     Parameters
@@ -44,6 +48,8 @@ def render_page(title: str, content: Mapping[str, Any], displays: Mapping[str, D
     content : mapping
         Plain values; see `Report`.
     displays : mapping of str to Display
+    template : str
+        The page they are put into.
     """
     from markupsafe import Markup
 
@@ -58,7 +64,7 @@ def render_page(title: str, content: Mapping[str, Any], displays: Mapping[str, D
     }
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
             title=title,
             policy=content_security_policy(style),

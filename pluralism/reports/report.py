@@ -6,7 +6,7 @@ import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pluralism.errors import UsageError
 from pluralism.files import atomic_write
@@ -33,6 +33,8 @@ class Report:
         The plots, by name.
     """
 
+    template: ClassVar[str] = "report.html.j2"
+
     def __init__(self, title: str, content: Mapping[str, Any], displays: Mapping[str, Display]) -> None:
         self.title = " ".join(title.split()) or "Report"
         self.content, self.displays = dict(content), dict(displays)
@@ -42,7 +44,7 @@ class Report:
 
         The same report gives the same bytes.
         """
-        return render_page(self.title, self.content, self.displays)
+        return render_page(self.title, self.content, self.displays, self.template)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """All numbers and texts of the page as strict JSON."""

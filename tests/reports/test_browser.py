@@ -11,7 +11,9 @@ import pytest
 
 from pluralism.data import Comparisons, Items
 from pluralism.models import MixtureBradleyTerry
-from pluralism.reports import build_report
+from pluralism.policy import by_voting, compare_policies, kl_optimal
+from pluralism.reports import build_choice_report, build_report
+from pluralism.social_choice import Utilities
 
 ATTACKS = [
     "<script>window.hacked = 1; alert(1)</script>",
@@ -131,6 +133,41 @@ def test_data_that_try_to_run_are_text(browser, hostile):
     assert_quiet(page, seen, address)
     context.close()
     assert report.title == " ".join(ATTACKS[3].split())
+
+
+@pytest.fixture(scope="module")
+def hostile_choice(tmp_path_factory):
+    """The page about a choice, in which every text, prompt, id and name is an attack."""
+    n = len(ATTACKS)
+    rng = np.random.default_rng(0)
+    items = Items([f"{attack}{k}" for k, attack in enumerate(ATTACKS * 2)], texts=ATTACKS * 2)
+    utilities = Utilities.from_items(
+        rng.normal(size=(2 * n, 3)),
+        np.arange(2 * n) // 4,
+        prompts=[f"{attack}{k}" for k, attack in enumerate(ATTACKS[: n // 2])],
+        groups=ATTACKS[:3],
+        candidates=items.ids.to_pylist(),
+    ).to_unit("gain")
+    policies = {attack: kl_optimal(utilities, beta=0.2 * (k + 1)) for k, attack in enumerate(ATTACKS[3:7])}
+    policies[ATTACKS[8]] = by_voting(utilities, "borda")
+    report = build_choice_report(compare_policies(policies), items=items, title=ATTACKS[3], command=ATTACKS[2])
+    return report.write(tmp_path_factory.mktemp("choice") / "choice.html")
+
+
+def test_a_choice_among_texts_that_try_to_run(browser, hostile_choice):
+    address = hostile_choice.as_uri()
+    page, seen, context = visit(browser, address)
+    assert page.evaluate("document.scripts.length + document.images.length + document.forms.length") == 0
+    assert page.evaluate("document.querySelectorAll('iframe, object, embed, base, animate, math, [style]').length") == 0
+    shown = " ".join(page.inner_text("body").split())
+    for attack in (*ATTACKS[:3], ATTACKS[6], ATTACKS[7]):
+        assert " ".join(attack.split())[:60] in shown
+    assert_quiet(page, seen, address)
+    context.close()
+    for width in (320, 1280):
+        opened, _, context = visit(browser, address, viewport={"width": width, "height": 800})
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
 
 
 def test_an_honest_page_breaks_none_of_its_own_rules(browser, page, tmp_path):
