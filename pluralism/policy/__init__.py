@@ -6,6 +6,7 @@ from __future__ import annotations
 from pluralism.policy.best_of_n import best_of_n, estimate_best_of_n, worst_of_n
 from pluralism.policy.binary_target import binary_target
 from pluralism.policy.certificate import Certificate
+from pluralism.policy.comparison import PolicyComparison, compare_policies
 from pluralism.policy.directional_policy import DirectionalPolicy, attribute_utilities
 from pluralism.policy.f_dpg import SampledDescent, f_divergence, f_dpg, f_dpg_sampled
 from pluralism.policy.finite_policy import FinitePolicy
@@ -32,6 +33,7 @@ __all__ = [
     "Frontier",
     "FrontierPath",
     "InferenceComparison",
+    "PolicyComparison",
     "PreferenceGame",
     "RejectionSampling",
     "SampledDescent",
@@ -42,6 +44,7 @@ __all__ = [
     "by_voting",
     "calibrated_tilt",
     "compare_inference",
+    "compare_policies",
     "estimate_best_of_n",
     "f_divergence",
     "f_dpg",

@@ -49,7 +49,7 @@ def by_voting(
     for x in range(utilities.n_prompts):
         places = np.flatnonzero(utilities.mask[x])
         ballots = Profile.from_utilities(
-            utilities.values[x, places].T, utilities.shares, candidates=places, tolerance=tolerance, units=units
+            utilities.values[x, places].T, utilities.shares, candidates=places.tolist(), tolerance=tolerance, units=units
         )
         outcome = chosen(ballots)
         if isinstance(outcome, Lottery):
