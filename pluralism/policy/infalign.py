@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.calibration import CDFCalibrator
-from pluralism.errors import UsageError
+from pluralism.errors import ConvergenceWarning, UsageError
 from pluralism.policy.best_of_n import check_n
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.finite_policy import FinitePolicy
@@ -38,6 +39,7 @@ Levels = Float[np.ndarray, "prompts levels"]
 
 TILTED_STARTS = (-4.0, 4.0, 16.0)
 RANDOM_SCALE = 3.0
+SETTLED = 1e-6
 
 
 def infalign(
@@ -114,6 +116,12 @@ def infalign(
         notes = (
             f"Worst-of-n has local optima: {n_starts} starts ended within {spread.max():.2g} of each other by the "
             "objective; the best is kept.",
+        )
+    if found.residual.max() > SETTLED:
+        warnings.warn(
+            f"The fixed point is met to {found.residual.max():.2g} alone; the certificate says what that leaves open.",
+            ConvergenceWarning,
+            stacklevel=2,
         )
     certificate = _certificate(found, p, n, inference, price, budget)
     given = f"beta={price:g}" if budget is None else f"KL {span(budget)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.calibration.text import format_table, json_ready
-from pluralism.errors import DataError, UsageError
+from pluralism.errors import ConvergenceWarning, DataError, UsageError
 from pluralism.models.pareto import Front, front_of_means
 from pluralism.policy.best_of_n import check_n
 from pluralism.policy.directional_policy import mean_attributes, unit_directions
@@ -220,6 +221,12 @@ def rejection_sampling(
         found = fit_conditional_ranker(
             rankers[-1].coef * scale, attributes.log_reference, phi / scale, v, kept, penalty=penalty
         )
+        if not found.converged:
+            warnings.warn(
+                f"The ranker of round {round_ + 1} was still moving after {found.n_iter} steps.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         rankers.append(ConditionalRanker(found.x.reshape(coef.shape) / scale))
     measured = [_measure(ranker, judged, judged_phi, axes) for ranker in rankers]
     reference = mean_attributes(judged.log_reference, judged.values).mean(axis=0)

@@ -9,11 +9,14 @@ own, or all share one and the means are over prompts too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, hstack, vstack
+
+from pluralism.errors import DataError
 
 __all__ = ["MomentFit", "Violation", "fit_moments", "violations"]
 
@@ -190,8 +193,11 @@ def violations(
     return out
 
 
-def _solved(cost: np.ndarray, equal: csr_array, target: np.ndarray):
-    found = linprog(cost, A_eq=equal, b_eq=target, bounds=(0.0, None), method="highs")  # type: ignore[call-overload]
+def _solved(cost: np.ndarray, equal: Any, target: np.ndarray) -> Any:
+    found = linprog(cost, A_eq=equal, b_eq=target, bounds=(0.0, None), method="highs")
     if found.status != 0:
-        raise ArithmeticError(f"the linear programme of attainable means was not solved: {found.message}")
+        raise DataError(
+            f"Which means are attainable could not be told: {found.message}",
+            fix="Bring the features to one scale, such as 0 to 1.",
+        )
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pluralism.solvers.log_policies import kl_divergence, log_normalise
+from pluralism.solvers.preference_kernels import play_rounds
 from pluralism.solvers.tilt import log_partition
 
 __all__ = [
@@ -102,21 +103,13 @@ def multiplicative_weights(preferences: Preferences, log_start: Matrix, rounds: 
     there = log_start > -np.inf
     farthest = np.where(there, -log_start, 0.0).max(axis=1)
     rate = np.sqrt(8.0 * farthest / rounds) if eta is None else np.full(len(log_start), float(eta))
-    log_q = log_last = log_start
-    total, wins_total = np.zeros_like(log_start), np.zeros_like(log_start)
-    average = np.empty((rounds, len(log_start)))
-    last = np.empty_like(average)
-    for t in range(rounds):
-        wins = win_rates(preferences, log_q)
-        total += np.exp(log_q)
-        wins_total += wins
-        last[t] = np.where(there, wins, -np.inf).max(axis=1) - 0.5
-        average[t] = np.where(there, wins_total, -np.inf).max(axis=1) / (t + 1.0) - 0.5
-        log_last, log_q = log_q, log_normalise(log_q + rate[:, None] * wins)
+    average, last = np.empty((2, rounds, len(log_start)))
+    mean, log_last = np.zeros_like(log_start), np.where(there, 0.0, -np.inf)
+    play_rounds(preferences, log_start, rate, average, last, mean, log_last)
     played = np.arange(1.0, rounds + 1.0)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(farthest > 0, farthest / (rate * played), 0.0) + rate / 8.0
-        log_average = np.log(total / rounds)
+        log_average = np.log(mean)
     return Play(log_average, log_last, average, last, bound, rate)
 
 

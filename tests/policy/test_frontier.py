@@ -15,10 +15,10 @@ from pluralism.social_choice import Utilities
 from pluralism.testing.collective_strategies import utilities
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(utilities(), st.sampled_from(["global", "per_prompt"]))
 def test_the_tilt_dominates_at_equal_kl(raw, scope):
-    found = frontier(raw, n=[1, 2, 3.5, 16, 1000], scope=scope, n_points=3)
+    found = frontier(raw, n=[1, 3.5, 1000], scope=scope, n_points=2)
     scale = 1 + np.abs(raw.values).max()
     assert np.all(found.forgone >= -1e-9 * scale)
     np.testing.assert_allclose(found.tilt.kl, found.best_of_n.kl, rtol=1e-6, atol=1e-9)

@@ -59,7 +59,7 @@ def test_two_hundred_quantiles_and_four_draws(inference, kl, optimum, identity, 
 
 def test_the_best_transform_grows_with_the_number_of_draws():
     def best(n):
-        strengths = np.arange(1.0, 30.0)
+        strengths = np.arange(1.0, 30.0, 2.0)
         wins = [inference_aware_win_rate(calibrated_tilt(QUANTILES, t=t, kl=0.25), n=n)[0] for t in strengths]
         return strengths[int(np.argmax(wins))]
 
@@ -89,7 +89,7 @@ def test_the_gradient_is_the_derivative_of_the_win_rate(inference, n):
         assert (up - down) / (2 * h) == pytest.approx(phi @ step, abs=1e-7)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(utilities(), st.sampled_from([1.0, 2.0, 4.5, 30.0]), st.sampled_from(BOTH), st.sampled_from([0.01, 0.2, 2.0]))
 def test_the_policy_is_a_fixed_point(raw, n, inference, beta):
     policy = infalign(raw, n=n, inference=inference, beta=beta, n_starts=2)
@@ -112,15 +112,15 @@ def test_a_search_finds_nothing_better(inference):
         return 0.15 * other.kl[0] - inference_aware_win_rate(other, n=3, inference=inference)[0]
 
     rng = np.random.default_rng(0)
-    found = min(minimize(loss, rng.normal(size=2) * 3, method="Nelder-Mead").fun for _ in range(4))
+    found = min(minimize(loss, rng.normal(size=2) * 3, method="Nelder-Mead").fun for _ in range(3))
     reached = inference_aware_win_rate(policy, n=3, inference=inference)[0] - 0.15 * policy.kl[0]
     assert reached == pytest.approx(-found, abs=1e-6)
 
 
 @pytest.mark.parametrize("inference", BOTH)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_at_equal_kl_no_transform_wins_more(inference, seed):
-    raw = random_utilities(seed, prompts=20, candidates=12, groups=2)
+    raw = random_utilities(seed, prompts=8, candidates=12, groups=2)
     found = compare_inference(raw, n=4, kl=0.4, inference=inference)
     np.testing.assert_allclose(found.kl, 0.4, rtol=1e-6)
     assert found.names[-1] == "optimum" and len(found.names) == 6

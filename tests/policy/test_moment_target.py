@@ -134,7 +134,7 @@ def test_means_that_are_possible_singly_but_not_together():
 def test_programmes_agree_with_the_hull_at_random():
     rng = np.random.default_rng(0)
     there = np.ones((1, 5), bool)
-    for _ in range(60):
+    for _ in range(25):
         phi, mu = rng.normal(size=(1, 5, 2)), 0.8 * rng.normal(size=2)
         missed = fit_moments(np.full((1, 5), -np.log(5)), phi, mu[None], None).miss[0] > 1e-8
         assert bool(violations(there, phi, mu, np.ones(1))) == missed
