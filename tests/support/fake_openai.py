@@ -36,7 +36,7 @@ class Say:
 
 
 class FakeOpenAI:
-    """Answers embeddings with hashing vectors, and chats with `reply`; `script` holds what to do with the next requests.
+    """Answers embeddings with hashing vectors, and chats with `reply`; `script` holds what to do with the next ones.
 
     A step is a status code, a (status, headers) or (status, headers, message) tuple, ``"drop"`` (close the
     connection), a text or a `Say`, or a function: of the answered entries for embeddings, of the request's body for

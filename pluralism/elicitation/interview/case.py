@@ -6,7 +6,17 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from pluralism.elicitation.interview.content import Content, Identifier, Localised, languages_of, read_content, said_in
+from pluralism.elicitation.interview.content import (
+    Content,
+    Identifier,
+    Localised,
+    check_ids,
+    check_languages,
+    languages_of,
+    read_content,
+    said_in,
+    wrong,
+)
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.errors import UsageError
 
@@ -77,18 +87,14 @@ class Case(Content):
 
     @model_validator(mode="after")
     def _complete(self) -> Case:
-        ids = [context.id for context in self.contexts]
-        if len(set(ids)) != len(ids):
-            raise ValueError("contexts has an id twice")
+        check_ids(self.contexts, "contexts")
+        names = [context.id for context in self.contexts]
         by_key = languages_of(self)
         for index, card in enumerate(self.cards):
             by_key[f"cards[{index}].policies"] = set(card.policies)
-            if card.context not in ids:
-                raise ValueError(f"cards[{index}].context is {card.context!r}, which is no context of this case")
-        for key, languages in by_key.items():
-            absent = [language for language in self.languages if language not in languages]
-            if absent:
-                raise ValueError(f"{key} has no text in {absent[0]!r}")
+            if card.context not in names:
+                raise wrong(f"cards[{index}].context", f"The case has no context {card.context!r}")
+        check_languages(self.languages, by_key)
         return self
 
     def context(self, name: str, language: str) -> str:

@@ -6,18 +6,30 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from pluralism.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["Content", "Identifier", "Kind", "Localised", "available", "fill", "languages_of", "read_content", "said_in"]
+__all__ = [
+    "Content",
+    "Identifier",
+    "Kind",
+    "Localised",
+    "available",
+    "check_ids",
+    "check_languages",
+    "check_places",
+    "fill",
+    "languages_of",
+    "read_content",
+    "said_in",
+    "wrong",
+]
 
 Kind: TypeAlias = Literal["protocols", "cases"]
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -98,9 +110,30 @@ def _explain(error: ValidationError, path: Path) -> UsageError:
     }
     return UsageError(
         f"{said}{also}.",
-        where=f"{path}: {key_of(first['loc'])}",
+        where=f"{path}: {first.get('ctx', {}).get('key') or key_of(first['loc'])}",
         fix=fixes.get(first["type"], "Change this value; a shipped file of the same kind shows how."),
     )
+
+
+def wrong(key: str, what: str) -> PydanticCustomError:
+    """An error for a validator to raise that looks at several keys, about one of them."""
+    return PydanticCustomError("content", "{what}", {"what": what, "key": key})
+
+
+def check_ids(members: Sequence[Any], key: str) -> None:
+    """Refuse an array of tables in which two have one id."""
+    ids = [member.id for member in members]
+    for index, name in enumerate(ids):
+        if name in ids[:index]:
+            raise wrong(f"{key}[{index}].id", f"The id {name!r} is there twice")
+
+
+def check_languages(wanted: Iterable[str], by_key: Mapping[str, set[str]]) -> None:
+    """Refuse content in which a text is missing in one of the languages."""
+    for key, languages in by_key.items():
+        absent = [language for language in wanted if language not in languages]
+        if absent:
+            raise wrong(key, f"There is no text in {absent[0]!r}")
 
 
 def key_of(location: Iterable[int | str]) -> str:
@@ -164,18 +197,11 @@ def fill(template: str, **values: str) -> str:
     return _PLACE.sub(lambda match: values.get(match[1], match[0]), template)
 
 
-def check_places(text: Mapping[str, str], allowed: Iterable[str], what: str) -> None:
-    """Refuse a template with places that are not filled.
-
-    Raises
-    ------
-    ValueError
-        It has one.
-    """
+def check_places(text: Mapping[str, str], allowed: Iterable[str], key: str) -> None:
+    """Refuse a template with places that nothing fills."""
     names = set(allowed)
     for language, template in text.items():
         unknown = [place for place in _PLACE.findall(template) if place not in names]
         if unknown:
-            raise ValueError(
-                f"{what} in {language!r} has {{{unknown[0]}}}; there is {', '.join(sorted(names)) or 'none'}"
-            )
+            there = ", ".join(sorted(names)) or "none"
+            raise wrong(f"{key}.{language}", f"There is no place {{{unknown[0]}}} here; there is {there}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 
 from pluralism.elicitation.hypothesis import UpgradeHypothesis
 from pluralism.elicitation.interview.protocol import Limits
@@ -257,7 +257,7 @@ class SurveyAnswered(_Body):
     """The participant answers the exit survey."""
 
     kind: Literal["survey_answered"] = "survey_answered"
-    answers: dict[str, int | str]
+    answers: dict[str, StrictInt | str]
 
 
 class Paused(_Body):

@@ -193,7 +193,7 @@ def _card_confirmed(state: InterviewState, body: CardConfirmed, at: datetime) ->
 
 
 def _duplicates_proposed(state: InterviewState, body: DuplicatesProposed, at: datetime) -> InterviewState:
-    _require(state, state.due == "duplicates" and state.proposals is None, "No proposals are due.")
+    _require(state, state.due == "duplicates", "No proposals are due.")
     return _judged(replace(state, proposals=body.proposals))
 
 

@@ -14,7 +14,7 @@ __all__ = ["clean", "clean_line", "quoted", "suspicious"]
 _MARKS_IN_A_ROW = 4
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+\n")
 _ROLE_TOKENS = re.compile(r"\[(/?)(INST|SYS)\]", re.IGNORECASE)
-_LINKS = re.compile(r"(?:https?|ftp|file|data|javascript):\S|www\.\S|\]\(|<\s*/?\s*[a-zA-Z!]|<\|", re.IGNORECASE)
+_LINKS = re.compile(r"(?:https?|ftp|file|data|javascript):\S|www\.\S|\]\(|<[/a-zA-Z!|]", re.IGNORECASE)
 # Selectors of variants beyond those of emoji, and letters that are drawn as nothing, can carry a hidden text.
 _UNSEEN = frozenset(chr(code) for code in (*range(0xE0100, 0xE01F0), 0x115F, 0x1160, 0x3164, 0xFFA0))
 

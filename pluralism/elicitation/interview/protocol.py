@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -11,10 +11,13 @@ from pluralism.elicitation.interview.content import (
     Content,
     Identifier,
     Localised,
+    check_ids,
+    check_languages,
     check_places,
     languages_of,
     read_content,
     said_in,
+    wrong,
 )
 
 __all__ = ["Limits", "Protocol", "Scope", "Stage", "SurveyQuestion", "read_protocol"]
@@ -27,7 +30,15 @@ PROMPT_PLACES: dict[str, frozenset[str]] = {
     "duplicate": frozenset(),
     "story": frozenset({"context"}),
 }
-TEXT_PLACES: dict[str, frozenset[str]] = {"plain_story": frozenset({"source", "wiser", "context"})}
+TEXT_PLACES: dict[str, frozenset[str]] = {
+    name: frozenset()
+    for name in (
+        "welcome", "consent", "consent_yes", "consent_no", "question", "choose_context", "thinking", "taken_back",
+        "card", "advice", "fill_in", "edit", "revise", "confirm", "form_title", "form_description", "form_policies",
+        "wish", "your_card", "other_card", "duplicate", "same", "different", "not_sure", "first", "then", "vote",
+        "upgrade", "no_upgrade", "comment", "survey", "done", "paused", "withdrawn", "expired",
+    )
+} | {"plain_story": frozenset({"source", "wiser", "context"})}  # fmt: skip
 
 
 class Limits(Content):
@@ -65,7 +76,7 @@ class Limits(Content):
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
         if self.min_turns > self.max_turns:
-            raise ValueError("min_turns is larger than max_turns")
+            raise wrong("limits.min_turns", "It is larger than max_turns")
         return self
 
 
@@ -156,33 +167,27 @@ class Protocol(Content):
 
     @model_validator(mode="after")
     def _complete(self) -> Protocol:
-        for places, given, name in ((PROMPT_PLACES, self.prompts, "prompts"), (TEXT_PLACES, self.texts, "texts")):
-            missing = sorted(set(places) - set(given))
-            if missing:
-                raise ValueError(f"{name}.{missing[0]} is missing")
-        unknown = sorted(set(self.prompts) - set(PROMPT_PLACES))
-        if unknown:
-            raise ValueError(f"prompts.{unknown[0]} is none of {', '.join(PROMPT_PLACES)}")
-        for name, prompt in self.prompts.items():
-            check_places(prompt, PROMPT_PLACES[name], f"prompts.{name}")
-        for name, text in self.texts.items():
-            check_places(text, TEXT_PLACES.get(name, frozenset()), f"texts.{name}")
+        for places, given, table in ((PROMPT_PLACES, self.prompts, "prompts"), (TEXT_PLACES, self.texts, "texts")):
+            for name in places:
+                if name not in given:
+                    raise wrong(f"{table}.{name}", "This table is missing")
+            for name, text in given.items():
+                check_places(text, places.get(name, ()), f"{table}.{name}")
+        for name in self.prompts:
+            if name not in PROMPT_PLACES:
+                raise wrong(f"prompts.{name}", f"There is no such prompt; there is {', '.join(PROMPT_PLACES)}")
+        filled: set[str] = set()
         for index, stage in enumerate(self.stages):
             check_places(stage.question, ("question", "context"), f"stages[{index}].question")
-        named: dict[str, tuple[Any, ...]] = {"consent": self.consent, "stages": self.stages, "survey": self.survey}
-        for kind, members in named.items():
-            ids = [member.id for member in members]
-            if len(set(ids)) != len(ids):
-                raise ValueError(f"{kind} has an id twice")
+            if stage.fills in filled:
+                raise wrong(f"stages[{index}].fills", f"Another stage fills the {stage.fills} too")
+            filled |= {stage.fills} if stage.fills else set()
+        check_ids(self.consent, "consent")
+        check_ids(self.stages, "stages")
+        check_ids(self.survey, "survey")
         if self.limits.max_turns < len(self.stages):
-            raise ValueError(f"limits.max_turns is less than the {len(self.stages)} stages of the scripted interview")
-        filled = [stage.fills for stage in self.stages if stage.fills]
-        if len(set(filled)) != len(filled):
-            raise ValueError("two stages fill the same field of the card")
-        for key, languages in (languages_of(self) | self._texts_by_key()).items():
-            absent = [language for language in self.languages if language not in languages]
-            if absent:
-                raise ValueError(f"{key} has no text in {absent[0]!r}")
+            raise wrong("limits.max_turns", f"The scripted interview has {len(self.stages)} stages")
+        check_languages(self.languages, languages_of(self) | self._texts_by_key())
         return self
 
     def _texts_by_key(self) -> dict[str, set[str]]:

@@ -148,8 +148,9 @@ class InterviewState:
             return None if self.answered < len(self.turns) else self._after_an_answer()
         if self.stage == "card_draft" and self.card_wanted:
             return "card"
-        waiting: dict[str, Due] = {"card_confirmed": "duplicates", "dedup_confirmed": "ballot"}
-        return waiting.get(self.stage)
+        if self.stage == "card_confirmed" and self.proposals is None:
+            return "duplicates"
+        return "ballot" if self.stage == "dedup_confirmed" else None
 
     @property
     def awaits(self) -> Awaited | None:
