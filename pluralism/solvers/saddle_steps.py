@@ -1,0 +1,274 @@
+"""Compiled part of the interior point method of `saddle.py` that concerns the weights alone.
+
+The state of the weights is an array of rows W, S, Y (weights, multipliers of w >= 0 and of w <= cap), SLOPE and BEND
+(gradient and curvature of the constraint h), the steps DW, DS, DY, and the right-hand side FORCE; the scalars are an
+array of T, ETA, SLACK, H and the steps of the two multipliers. `work` is room for the factor and solved columns.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pluralism.solvers.weight_set_kernels import BOX, NASH, constraint
+
+__all__ = ["EXTRA", "ROWS", "SCALARS", "advance", "begin", "centre", "predict", "recentre"]
+
+W, S, Y, SLOPE, BEND, DW, DS, DY, FORCE = 0, 1, 2, 3, 4, 5, 6, 7, 8
+T, ETA, SLACK, H, D_ETA, D_SLACK, LACK, RIDGE, RIDGE_H, MU, AIM = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+ROWS, SCALARS = 9, 11
+SCALE, ONES, STEEP, AIM_W, AIM_Y, ROOM = 0, 1, 2, 3, 4, 5
+EXTRA = 6
+FIRST = 0.1
+SHORT = 0.99
+SPREAD = 1e3
+CENTRAL = 1e-4
+BACK = 8
+TINY = 1e-300
+
+
+@njit(cache=True, error_model="numpy")
+def begin(v, kind, total, share, cap, level, state, scalar):
+    """Interior weights and multipliers; `v` are the utilities at weights in the middle of the set."""
+    n = len(v)
+    scalar[T] = v.min() - FIRST if total else 0.0
+    state[SLOPE] = 0.0
+    for k in range(n):
+        state[W, k] = share[k] / max(v[k], FIRST) if kind == NASH else share[k] * (1.0 if total else 2.0)
+    if kind != BOX and kind != NASH:
+        scalar[ETA] = FIRST
+        h = constraint(kind, share, level, state[W], state[SLOPE], state[BEND])
+        scalar[SLACK] = max(-h, 1e-2)
+    for k in range(n):
+        state[Y, k] = FIRST if cap[k] < np.inf else 0.0
+        force = v[k] - scalar[T] + state[Y, k] + scalar[ETA] * state[SLOPE, k]
+        state[S, k] = max(force, FIRST)
+
+
+@njit(cache=True, error_model="numpy")
+def predict(base, offset, curvature, kind, total, share, cap, level, state, scalar, work):
+    """Factor the reduced system and find the step that sets all products to 0 (to the shares for Nash welfare).
+
+    A multiple of 1 1' is added to the system where the sum of the weights is fixed, and of the constraint's gradient
+    where that is nearly fixed: neither changes the step, and without it the weights themselves can be close to a null
+    vector of the system.
+    """
+    n = len(base)
+    room = work[n:]
+    bound = kind != BOX and kind != NASH
+    scalar[H], steepness, mean = 0.0, 0.0, 0.0
+    if bound:
+        scalar[H] = constraint(kind, share, level, state[W], state[SLOPE], state[BEND])
+    for k in range(n):
+        mean += curvature[k, k] / n
+        steepness += state[SLOPE, k] ** 2
+    scalar[RIDGE] = mean if total else 0.0
+    scalar[RIDGE_H] = min(scalar[ETA] / scalar[SLACK], n * mean / steepness) if bound and steepness > 0.0 else 0.0
+    scalar[LACK] = 1.0 - state[W].sum()
+    for k in range(n):
+        for j in range(k + 1):
+            work[k, j] = curvature[k, j] + scalar[RIDGE] + scalar[RIDGE_H] * state[SLOPE, k] * state[SLOPE, j]
+        work[k, k] += state[S, k] / state[W, k]
+        if bound:
+            work[k, k] += scalar[ETA] * state[BEND, k]
+        if cap[k] < np.inf:
+            work[k, k] += state[Y, k] / (cap[k] - state[W, k])
+    _factor(work, n)
+    for k in range(n):
+        room[ROOM, k] = 1.0
+    if total:
+        _solve(work, n, room[ROOM], room[ONES])
+    if bound:
+        _solve(work, n, state[SLOPE], room[STEEP])
+    for k in range(n):
+        room[AIM_W, k] = share[k] if kind == NASH else 0.0
+        room[AIM_Y, k] = 0.0
+        state[FORCE, k] = base[k] + offset[k]
+    _direction(0.0, total, bound, cap, state, scalar, work)
+
+
+@njit(cache=True, error_model="numpy")
+def centre(found, least, kind, cap, state, scalar):
+    """Mehrotra's choice of what the products aim at, from how much of the predicted step can be taken."""
+    step = 1.0 / max(found[0], _fall(kind, cap, state, scalar), 1.0)
+    now, count = _products(0.0, kind, cap, state, scalar)
+    then, _ = _products(step, kind, cap, state, scalar)
+    of_policy = found[1] + step * found[2] + step * step * found[3]
+    scalar[MU] = 0.5 * (found[1] + now) if count > 0 else found[1]
+    reached = 0.5 * (of_policy + then) if count > 0 else of_policy
+    scalar[AIM] = max(scalar[MU] * min(max(reached / scalar[MU], 0.0), 1.0) ** 3, least)
+    return scalar[AIM]
+
+
+@njit(cache=True, error_model="numpy")
+def recentre(second, base, offset, kind, total, share, cap, state, scalar, work):
+    """The corrected step."""
+    n = len(base)
+    room = work[n:]
+    aim = scalar[AIM]
+    for k in range(n):
+        room[AIM_W, k] = (share[k] if kind == NASH else aim) - second * state[DW, k] * state[DS, k]
+        room[AIM_Y, k] = aim + second * state[DW, k] * state[DY, k]
+        state[FORCE, k] = base[k] + offset[k]
+    aim_h = aim - second * scalar[D_ETA] * scalar[D_SLACK]
+    _direction(aim_h, total, kind != BOX and kind != NASH, cap, state, scalar, work)
+
+
+@njit(cache=True, error_model="numpy")
+def advance(found, width, kind, cap, state, scalar):
+    """Take as much of the step as keeps everything positive.
+
+    Returns
+    -------
+    step, near, left
+        Length of the step; the mean product of q and z after it; the sum of all products then, about the duality gap.
+    """
+    fall = max(found[0], _fall(kind, cap, state, scalar))
+    step = min(1.0, max(SHORT, 1.0 - scalar[MU]) / fall) if fall > 0.0 else 1.0
+    if kind != NASH:
+        for _ in range(BACK):
+            if _least(step, cap, state) >= CENTRAL * _products(step, kind, cap, state, scalar)[0]:
+                break
+            step *= 0.8
+    for k in range(state.shape[1]):
+        state[W, k] += step * state[DW, k]
+        state[S, k] += step * state[DS, k]
+        state[Y, k] += step * state[DY, k]
+    scalar[ETA] += step * scalar[D_ETA]
+    scalar[SLACK] += step * scalar[D_SLACK]
+    near = found[1] + step * found[2] + step * step * found[3]
+    products, count = _products(0.0, kind, cap, state, scalar)
+    if kind != NASH:
+        # no product may fall far behind the others; the smaller factor can rise with little harm elsewhere
+        low = products / SPREAD
+        for k in range(state.shape[1]):
+            w, s, y = state[W, k], state[S, k], state[Y, k]
+            if w * s < low:
+                state[W, k], state[S, k] = (low / s, s) if w < s else (w, low / w)
+            if cap[k] < np.inf and y < cap[k] - w:
+                state[Y, k] = max(y, low / (cap[k] - w))
+    return step, near, near * width + products * count
+
+
+@njit(cache=True, error_model="numpy")
+def _factor(work, n):
+    """Cholesky factor of the lower triangle, after scaling to a unit diagonal."""
+    scale = work[n + SCALE]
+    for k in range(n):
+        scale[k] = 1.0 / math.sqrt(max(work[k, k], TINY))
+    for k in range(n):
+        for j in range(k + 1):
+            s = work[k, j] * scale[k] * scale[j]
+            for i in range(j):
+                s -= work[k, i] * work[j, i]
+            work[k, j] = 1.0 / math.sqrt(max(s, 1e-15)) if j == k else s * work[j, j]
+
+
+@njit(cache=True, error_model="numpy")
+def _solve(work, n, right, out):
+    """Solve with the factor, whose diagonal is stored inverted."""
+    scale = work[n + SCALE]
+    for k in range(n):
+        s = right[k] * scale[k]
+        for i in range(k):
+            s -= work[k, i] * out[i]
+        out[k] = s * work[k, k]
+    for k in range(n - 1, -1, -1):
+        s = out[k]
+        for i in range(k + 1, n):
+            s -= work[i, k] * out[i]
+        out[k] = s * work[k, k]
+    for k in range(n):
+        out[k] *= scale[k]
+
+
+@njit(cache=True, error_model="numpy")
+def _direction(aim_h, total, bound, cap, state, scalar, work):
+    """Steps DW, DS, DY and of the scalars for given targets of the products, with FORCE for utilities plus drift."""
+    n = state.shape[1]
+    room = work[n:]
+    ones, steep, right = room[ONES], room[STEEP], room[ROOM]
+    eta, slack, lack = scalar[ETA], scalar[SLACK], scalar[LACK]
+    r2 = -scalar[H] - aim_h / eta if bound else 0.0
+    for k in range(n):
+        right[k] = -state[FORCE, k] + room[AIM_W, k] / state[W, k] + scalar[RIDGE] * lack
+        if bound:
+            right[k] += (scalar[RIDGE_H] * r2 - eta) * state[SLOPE, k]
+        if cap[k] < np.inf:
+            right[k] -= room[AIM_Y, k] / (cap[k] - state[W, k])
+    dw, ds, dy = state[DW], state[DS], state[DY]
+    _solve(work, n, right, dw)
+    a11, a12, a21, a22, b1, b2, kappa = 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0
+    if total:
+        a11, b1 = 0.0, lack
+        for k in range(n):
+            a11 += ones[k]
+            b1 -= dw[k]
+    if bound:
+        kappa = 1.0 - scalar[RIDGE_H] * slack / eta
+        a22, b2 = -slack / eta, r2
+        for k in range(n):
+            a22 -= kappa * state[SLOPE, k] * steep[k]
+            b2 -= state[SLOPE, k] * dw[k]
+            if total:
+                a12 -= kappa * steep[k]
+                a21 += state[SLOPE, k] * ones[k]
+    determinant = a11 * a22 - a12 * a21
+    t = (b1 * a22 - a12 * b2) / determinant
+    d_eta = (a11 * b2 - a21 * b1) / determinant
+    for k in range(n):
+        if total:
+            dw[k] += t * ones[k]
+        if bound:
+            dw[k] -= kappa * d_eta * steep[k]
+        ds[k] = (room[AIM_W, k] - state[S, k] * dw[k]) / state[W, k] - state[S, k]
+        if cap[k] < np.inf:
+            dy[k] = (room[AIM_Y, k] + state[Y, k] * dw[k]) / (cap[k] - state[W, k]) - state[Y, k]
+    if bound:
+        scalar[D_ETA] = d_eta
+        scalar[D_SLACK] = (aim_h - slack * d_eta) / eta - slack
+
+
+@njit(cache=True, error_model="numpy")
+def _fall(kind, cap, state, scalar):
+    """The largest relative fall of what must stay positive."""
+    fall = 0.0
+    for k in range(state.shape[1]):
+        fall = max(fall, max(-state[DW, k] / state[W, k], -state[DS, k] / state[S, k]))
+        if cap[k] < np.inf:
+            fall = max(fall, max(-state[DY, k] / state[Y, k], state[DW, k] / (cap[k] - state[W, k])))
+    if kind != BOX and kind != NASH:
+        fall = max(fall, max(-scalar[D_ETA] / scalar[ETA], -scalar[D_SLACK] / scalar[SLACK]))
+    return fall
+
+
+@njit(cache=True, error_model="numpy")
+def _least(step, cap, state):
+    """The smallest product of weights and multipliers after a step."""
+    least = np.inf
+    for k in range(state.shape[1]):
+        w = state[W, k] + step * state[DW, k]
+        least = min(least, w * (state[S, k] + step * state[DS, k]))
+        if cap[k] < np.inf:
+            least = min(least, (cap[k] - w) * (state[Y, k] + step * state[DY, k]))
+    return least
+
+
+@njit(cache=True, error_model="numpy")
+def _products(step, kind, cap, state, scalar):
+    """Mean and number of the products that must vanish, after a step."""
+    value, count = 0.0, 0
+    for k in range(state.shape[1]):
+        w = state[W, k] + step * state[DW, k]
+        if kind != NASH:
+            value += w * (state[S, k] + step * state[DS, k])
+            count += 1
+        if cap[k] < np.inf:
+            value += (cap[k] - w) * (state[Y, k] + step * state[DY, k])
+            count += 1
+    if kind != BOX and kind != NASH:
+        value += (scalar[ETA] + step * scalar[D_ETA]) * (scalar[SLACK] + step * scalar[D_SLACK])
+        count += 1
+    return value / max(count, 1), count
