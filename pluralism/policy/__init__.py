@@ -15,11 +15,13 @@ from pluralism.policy.infalign import calibrated_tilt, infalign, inference_aware
 from pluralism.policy.inference_comparison import InferenceComparison, compare_inference
 from pluralism.policy.kl_budget import kl_budget
 from pluralism.policy.kl_optimal import kl_optimal
+from pluralism.policy.leximin import leximin
 from pluralism.policy.moment_target import moment_target, opinion_target
 from pluralism.policy.preference_game import PreferenceGame
 from pluralism.policy.pro_loss import plackett_luce_nll, pro_loss
 from pluralism.policy.regularised_nash import regularised_nash
 from pluralism.policy.rejection_sampling import ConditionalRanker, RejectionSampling, rejection_sampling
+from pluralism.policy.sample_minimum import sample_minimum
 from pluralism.policy.self_play import SelfPlay, self_play
 from pluralism.policy.sppo_loss import soft_win_rates, sppo_log_partition, sppo_loss
 from pluralism.policy.voting import by_voting
@@ -54,12 +56,14 @@ __all__ = [
     "inference_aware_win_rate",
     "kl_budget",
     "kl_optimal",
+    "leximin",
     "moment_target",
     "opinion_target",
     "plackett_luce_nll",
     "pro_loss",
     "regularised_nash",
     "rejection_sampling",
+    "sample_minimum",
     "self_play",
     "soft_win_rates",
     "sppo_log_partition",

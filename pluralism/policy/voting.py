@@ -48,9 +48,8 @@ def by_voting(
     log_probs = np.full(utilities.log_reference.shape, -np.inf)
     for x in range(utilities.n_prompts):
         places = np.flatnonzero(utilities.mask[x])
-        ballots = Profile.from_utilities(
-            utilities.values[x, places].T, utilities.shares, candidates=places.tolist(), tolerance=tolerance, units=units
-        )
+        worth, names = utilities.values[x, places].T, places.tolist()
+        ballots = Profile.from_utilities(worth, utilities.shares, candidates=names, tolerance=tolerance, units=units)
         outcome = chosen(ballots)
         if isinstance(outcome, Lottery):
             with np.errstate(divide="ignore"):
