@@ -87,7 +87,7 @@ def _solve_one(
 
 @njit(cache=True, parallel=True, error_model="numpy")
 def solve_each(
-    values, log_p, beta, offset, kind, total, share, cap, level, tol, max_iter, chunks, log_q, weights, found
+    values, log_p, beta, kind, total, share, cap, level, tol, max_iter, chunks, log_q, weights, found
 ):
     """Every prompt's own problem; `log_q`, `weights` and `found` (prompts, 4) receive the solutions.
 
@@ -96,8 +96,6 @@ def solve_each(
     values : array of shape (prompts, candidates, groups)
     log_p : array of shape (prompts, candidates)
         -inf where there is no candidate.
-    offset : array of shape (groups,)
-        Added to the utilities, in the units of `values`.
     """
     n_candidates, n = values.shape[1], values.shape[2]
     for c in prange(len(chunks) - 1):
@@ -133,7 +131,7 @@ def solve_each(
                     table[k, i] = r
                 for i in range(m):
                     table[k, i] -= middle
-                shift[k] = middle + offset[k]
+                shift[k] = middle
                 spread = max(spread, high - low)
             spread = spread if spread > 0.0 else 1.0
             base = shift.min() if total else 0.0

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["BOX", "CHI_SQUARE", "KL", "NASH", "POWER", "constraint", "excess", "inside", "worst"]
+__all__ = ["BOX", "CHI_SQUARE", "KL", "NASH", "POWER", "constraint", "excess", "inside", "worst", "worst_each"]
 
 BOX, CHI_SQUARE, KL, POWER, NASH = 0, 1, 2, 3, 4
 
@@ -227,3 +227,10 @@ def excess(kind, total, share, cap, level, w, v, room):
     else:
         gap = np.dot(w, v) - value
     return max(gap, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def worst_each(kind, total, share, cap, level, utilities, value, weights):
+    """`worst` for each row of utilities."""
+    for x in range(len(utilities)):
+        value[x] = worst(kind, total, share, cap, level, utilities[x], weights[x])
