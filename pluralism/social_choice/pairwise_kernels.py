@@ -13,6 +13,9 @@ TILE = 16
 PATH_TILE = 256
 """Candidates a side of a tile of strengths, three of which stay in the second cache."""
 
+SMALL = 10_000_000
+"""Comparisons that one thread makes in less time than it takes to call others."""
+
 UNLISTED = np.int16(np.iinfo(np.int16).max)
 
 
@@ -142,13 +145,15 @@ def _widen_small(width):
     _widen_tile(width, 0, 0, 0, len(width))
 
 
-def widest_paths(strengths):
+def widest_paths(strengths, tile=PATH_TILE):
     """Width of the widest path between any two candidates: the largest that the weakest link of a path can be.
 
     Parameters
     ----------
     strengths : int64 array of shape (candidates, candidates)
         Strength of the link from the row to the column, not negative; 0 is no link.
+    tile : int
+        Candidates a side of the blocks that are worked on at a time.
 
     Returns
     -------
@@ -162,8 +167,8 @@ def widest_paths(strengths):
     largest = int(strengths.max(initial=0))
     kind = next(t for t in (np.int16, np.int32, np.int64) if largest <= np.iinfo(t).max)
     width = strengths.astype(kind)
-    if len(width) <= 2 * PATH_TILE:
+    if len(width) <= 2 * tile:
         _widen_small(width)
     else:
-        _widen(width, PATH_TILE)
+        _widen(width, tile)
     return width.astype(np.int64)

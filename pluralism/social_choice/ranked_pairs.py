@@ -38,7 +38,7 @@ __all__ = ["ranked_pairs"]
         "reversal_symmetry": True,
     },
 )
-def ranked_pairs(profile: Profile, log: Log, *, strength: Strength = "margins", most_states: int = 10_000) -> Outcome:
+def ranked_pairs(profile: Profile, log: Log, *, strength: Strength = "margins", most_states: int = 2_000) -> Outcome:
     """The candidates who come first when majorities are locked in, strongest first, in some order of equal ones.
 
     A majority is skipped where those locked before put its loser above its winner. Where equally strong majorities

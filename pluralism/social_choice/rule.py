@@ -45,7 +45,7 @@ class Log(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule(Generic[Result]):
     """A social choice rule.
 
