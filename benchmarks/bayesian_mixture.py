@@ -1,15 +1,17 @@
 """Bayesian mixture of 4 heads over 1,000 users, 50k comparisons x 384: time to the best held-out NLL + 1e-3.
 
 The peer is the same model in Pyro: groups enumerated in parallel (`TraceEnum_ELBO`), a user's rows summed before the
-plate, a mean-field normal guide, ClippedAdam at the best of three learning rates, stopped at the first look (every ten
-steps) that reaches the target or after `--limit` seconds. It is told the prior precision that ours chooses. As it takes
-long it runs once a learning rate; ours is the median of three in the same run: from four clusters to diagonal
-covariances, and the whole of it (all starts, full covariances).
+plate, a mean-field normal guide, ClippedAdam at three learning rates, each stopped at the first look (every ten steps)
+that reaches the target or after `--limit` seconds of steps. It is told the prior precision that ours chooses. As it
+takes long it runs once a learning rate; ours runs before, between and after (medians): from four clusters to diagonal
+covariances, and the whole of it (all starts, full covariances). The ratio is that of the best learning rate. Where none
+reaches the target the limit stands for it, and the ratio is a lower bound: `>=`.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 
 import numpy as np
@@ -128,7 +130,7 @@ class PyroMixture:
         return seconds, nll, steps, seconds / steps
 
 
-def main(rows: int, items: int, dim: int, limit: float, repeats: int) -> None:
+def main(rows: int, items: int, dim: int, limit: float) -> None:
     data = synthetic(rows=rows + rows // 10, items=items, dim=dim, users=USERS, groups=GROUPS)
     held = np.zeros(len(data.user), dtype=bool)
     held[np.random.default_rng(1).choice(len(held), rows // 10, replace=False)] = True
@@ -139,21 +141,35 @@ def main(rows: int, items: int, dim: int, limit: float, repeats: int) -> None:
         "pluralism, from 4 clusters": {"starts": (GROUPS,), "full": False},
         "pluralism, all starts, full covariances": {"starts": None, "full": True},
     }
-    seconds = compare({name: lambda s=s: ours(train, **s) for name, s in settings.items()}, repeats=repeats)
+    runs = {name: lambda s=s: ours(train, **s) for name, s in settings.items()}
+    timed: dict[str, list[float]] = {name: [] for name in settings}
+
+    def time_ours(warmup: int) -> None:
+        for name, taken in compare(runs, repeats=1, warmup=warmup).items():
+            timed[name].append(taken)
+
+    peer, found = PyroMixture(train, best.terms.ridge), []
+    time_ours(warmup=1)
+    for rate in RATES:
+        found.append(peer.run(rate, test, target, limit))
+        time_ours(warmup=0)
     table = []
+    seconds = {name: statistics.median(values) for name, values in timed.items()}
+    unit = next(iter(seconds.values()))
     for name, setting in settings.items():
         fit = ours(train, **setting)
         gap = held_out_nll(fit.mean, fit.responsibility, test) - target + 1e-3
         ari = adjusted_rand_score(data.group, fit.responsibility.argmax(1))
-        table.append([name, seconds[name], 1.0, f"{gap:+.1e}", f"ARI {ari:.2f}"])
-    unit = table[0][1]
-    peer = PyroMixture(train, best.terms.ridge)
-    for rate in RATES:
-        taken, nll, steps, per_step = peer.run(rate, test, target, limit)
-        said = f"{steps} steps of {1000 * per_step:.0f} ms" + ("" if nll <= target else ", target not reached")
-        table.append([f"Pyro SVI, learning rate {rate}", taken, taken / unit, f"{nll - target + 1e-3:+.1e}", said])
-    table[1][2] = table[1][1] / unit
+        table.append([name, seconds[name], seconds[name] / unit, f"{gap:+.1e}", f"ARI {ari:.2f}"])
+    for rate, (taken, nll, steps, per_step) in zip(RATES, found, strict=True):
+        ratio = f"{'' if nll <= target else '>= '}{taken / unit:.3g}"
+        said = f"{steps} steps of {1000 * per_step:.0f} ms" + ("" if nll <= target else ", stopped at the limit")
+        table.append([f"Pyro SVI, learning rate {rate}", taken, ratio, f"{nll - target + 1e-3:+.1e}", said])
     print(markdown_table(["method", "seconds", "times ours", "held-out NLL above the best", ""], table))
+    reached = [taken for taken, nll, *_ in found if nll <= target]
+    best_rate = min(reached or [taken for taken, *_ in found])
+    bound = "" if reached else "at least "
+    print(f"The best of {len(RATES)} learning rates of Pyro SVI takes {bound}{best_rate / unit:.3g} times as long.")
     print(machine())
 
 
@@ -162,7 +178,6 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--limit", type=float, default=120.0)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds of Pyro's steps a learning rate, at most")
     options = parser.parse_args()
-    main(options.rows, options.items, options.dim, options.limit, options.repeats)
+    main(options.rows, options.items, options.dim, options.limit)

@@ -3,7 +3,8 @@
 Rows are cut into blocks of one fold and one pattern of missing labels; each block's Gram matrix is computed once and
 added to the attributes that observe it. Where there are too many patterns for that, a fold's Gram matrix is computed
 once and that of the rows an attribute lacks taken off. No label is imputed. Cross-validation needs no second pass: a
-fold's squared error is a quadratic form in its Gram matrix.
+fold's squared error is a quadratic form in its Gram matrix. The systems of folds, and of attributes that lack other
+rows, are near each other, so they share one decomposition.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import cho_factor, cho_solve
 
 from pluralism.solvers.features import FeatureMatrix
+from pluralism.solvers.near_ridge import NearRidge, ridge_by_cholesky
 
 __all__ = ["MultiRidge", "fit_multi_ridge", "group_folds"]
 
@@ -22,6 +23,7 @@ BLOCK_ROWS = 16_384
 EXPONENTS = np.arange(-4.0, 3.5, 0.5)
 ROWS_AN_ADDITION = 8
 MOST_BITS = 50
+WORTH_SHARING = 4
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,13 @@ class _Moments:
         total = self.gram.sum(axis=0)
         loss = np.zeros((len(grid), self.xy.shape[2]))
         mass = np.zeros(self.xy.shape[2])
-        diagonal = np.diag_indices(dim)
+        xy, sum_y = self.xy.sum(0), self.sum_y.sum(0)
+        near = None
+        if n_folds * n_classes >= WORTH_SHARING:
+            c = int(np.argmax(self.mass.sum(axis=0)))
+            sums = self.sum_x[:, c].sum(0)
+            centred = total[c].astype(np.float64) - np.outer(sums, sums) / max(float(self.mass[:, c].sum()), 1e-300)
+            near = NearRidge(centred)
         for f in range(n_folds):
             for c in range(n_classes):
                 k = np.flatnonzero(self.of_class == c)
@@ -250,16 +258,14 @@ class _Moments:
                 if n_held <= 0 or n_train <= 0:
                     continue
                 mean_x = (self.sum_x[:, c].sum(0) - self.sum_x[f, c]) / n_train
-                mean_y = (self.sum_y[:, k].sum(0) - self.sum_y[f, k]) / n_train
+                mean_y = (sum_y[k] - self.sum_y[f, k]) / n_train
                 train = (total[c] - self.gram[f, c]).astype(np.float64) - n_train * np.outer(mean_x, mean_x)
-                b = self.xy[:, :, k].sum(0) - self.xy[f][:, k] - n_train * np.outer(mean_x, mean_y)
-                floor = 1e-7 * float(np.trace(train)) / dim + 1e-300
-                coef = np.empty((dim, len(grid), len(k)))
-                for i, value in enumerate(grid):
-                    matrix = train.copy()
-                    matrix[diagonal] += max(float(value), floor)
-                    factor = cho_factor(matrix, overwrite_a=True, check_finite=False)
-                    coef[:, i] = cho_solve(factor, b, check_finite=False)
+                b = xy[:, k] - self.xy[f][:, k] - n_train * np.outer(mean_x, mean_y)
+                ridges = np.maximum(grid, 1e-7 * float(np.trace(train)) / dim + 1e-300)
+                if near is None:
+                    coef = np.stack([ridge_by_cholesky(train, b, float(value)) for value in ridges], axis=1)
+                else:
+                    coef = near.solve(train, b, ridges)
                 # held-out sums about the training means
                 held_x, held_y = self.sum_x[f, c], self.sum_y[f, k]
                 across = np.outer(held_x, mean_x)
@@ -288,9 +294,7 @@ class _Moments:
                 k = np.flatnonzero((self.of_class == c) & (ridge == value))
                 mean_y = sum_y[k] / mass
                 b = xy[:, k] - mass * np.outer(mean_x, mean_y)
-                matrix = gram.copy()
-                matrix[np.diag_indices(dim)] += max(float(value), 1e-12 * float(np.trace(gram)) / dim + 1e-300)
-                coef[:, k] = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), b, check_finite=False)
+                coef[:, k] = ridge_by_cholesky(gram, b, max(float(value), 1e-12 * float(np.trace(gram)) / dim + 1e-300))
                 intercept[k] = mean_y - (mean_x + self.centre) @ coef[:, k]
                 square = sum_yy[k] - mass * mean_y**2
                 fitted = square - 2 * np.sum(coef[:, k] * b, axis=0) + np.sum(coef[:, k] * (gram @ coef[:, k]), axis=0)

@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 from pluralism.solvers import FeatureMatrix
 from pluralism.solvers.multi_ridge import fit_multi_ridge, group_folds
+from pluralism.solvers.near_ridge import NearRidge, ridge_by_cholesky
 
 
 def problem(missing, seed=0, n=400, dim=6, n_attributes=3):
@@ -42,6 +43,34 @@ def test_each_attribute_is_a_ridge_of_its_own(missing, dtype):
         mean = np.average(y[rows, k], weights=w[rows])
         spread = np.average((y[rows, k] - mean) ** 2, weights=w[rows])
         assert found.r2[k] == pytest.approx(1 - found.residual_variance[k] / spread, abs=1e-6)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_systems_near_a_reference_are_solved_as_by_factorisation(far):
+    """Near matrices by conjugate gradients; one that has nothing in common with the reference is factorised."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(600, 40)) / np.arange(1, 41)
+    other = rng.normal(size=(600, 40)) * np.arange(1, 41) ** 2 if far else x[60:] * 1.5
+    b, ridges = rng.normal(size=(40, 3)), np.logspace(-4, 3, 8)
+    found = NearRidge(x.T @ x).solve(other.T @ other, b, ridges)
+    for i, ridge in enumerate(ridges):
+        expected = np.linalg.solve(other.T @ other + ridge * np.eye(40), b)
+        np.testing.assert_allclose(found[:, i], expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
+        np.testing.assert_allclose(ridge_by_cholesky(other.T @ other, b, ridge), expected, rtol=1e-6)
+
+
+def test_many_attributes_that_lack_rows_at_random_are_ridges_of_their_own():
+    x, y, w, fold = problem(0.15, seed=9, n=600, dim=12, n_attributes=8)
+    found = fit_multi_ridge(FeatureMatrix(x.astype(np.float32)), y, weight=w, fold=fold)
+    for k in range(8):
+        rows = ~np.isnan(y[:, k])
+        for alpha, error in found.tried[::5, [0, k + 1]]:
+            total = 0.0
+            for f in range(5):
+                train, held = rows & (fold != f), rows & (fold == f)
+                model = Ridge(alpha=alpha).fit(x[train], y[train, k], sample_weight=w[train])
+                total += float(w[held] @ (y[held, k] - model.predict(x[held])) ** 2)
+            assert error == pytest.approx(total / w[rows].sum(), rel=1e-4)
 
 
 def test_rows_may_share_items_and_half_precision_is_read_in_blocks():
