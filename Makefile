@@ -63,4 +63,5 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) for development (once, a few minutes) ..." >&2
 	@$(PIP) torch
 	@$(PIP) --editable '.[dev]'
+	@$(PIP) --no-deps pref_voting
 	@touch $(VENV)/.ready $@

@@ -1,9 +1,10 @@
 r"""Symmetric zero-sum games: optimal strategies of full support, by an interior-point method.
 
 The payoff K is skew-symmetric, ``K[a, b]`` what a wins against b. A strategy x is optimal just where
-:math:`x^T K \ge 0`: nobody's answer gains. Tucker (1956) showed that some optimal strategy is strictly complementary: every candidate either
-has a positive chance or strictly loses against it. Those with a positive chance are the ones that some optimal
-strategy can play, and the method below finds them all, since its path leads into the middle of the optimal strategies.
+:math:`x^T K \ge 0`: nobody's answer gains. Tucker (1956) showed that some optimal strategy is strictly complementary:
+every candidate either has a positive chance or strictly loses against it. Those with a positive chance are the ones that
+some optimal strategy can play, and the method below finds them all, since its path leads into the middle of the optimal
+strategies.
 """
 
 from __future__ import annotations
