@@ -11,6 +11,7 @@ from pluralism.errors import UsageError
 from pluralism.social_choice.outcome import Outcome
 from pluralism.social_choice.utilities import Utilities
 from pluralism.social_choice.welfare import (
+    Totals,
     cvar,
     egalitarian,
     leximin_order,
@@ -71,7 +72,7 @@ def choose_by_welfare(
     """
     _check(utilities, welfare, rho, alpha, tolerance, comparable)
     there = utilities.mask[0]
-    values, shares = utilities.values[0, there], utilities.shares
+    values = utilities.values[0, there]
     names = tuple(utilities.candidates[i] for i in utilities.items[0, there])
     spread = float(np.ptp(values)) or 1.0
     notes: tuple[str, ...] = (f"in the unit {utilities.unit!r}",)
@@ -79,24 +80,34 @@ def choose_by_welfare(
         order = leximin_order(values, tolerance=tolerance * spread)
         ranking = tuple(tuple(names[i] for i in tie) for tie in order)
         return Outcome("leximin", names, ranking[0], ranking=ranking, notes=notes)
-    reference = utilities.reference_mean[0]
-    if welfare == "utilitarian":
-        scores = utilitarian(values, shares)
-    elif welfare == "egalitarian":
-        scores = egalitarian(values)
-    elif welfare == "cvar":
-        scores = cvar(values, shares, alpha=1.0 if alpha is None else alpha)
-    elif welfare == "minimax-regret":
-        scores = -max_regret(values, utilities.best[0])
-    elif welfare == "nash":
-        # The geometric mean of gains: in the unit of gains, so that ties mean the same as elsewhere.
-        scores = np.exp(log_nash(values, shares, disagreement=reference))
-    else:
-        scores = p_mean(values, shares, rho=1.0 if rho is None else rho, disagreement=reference)
+    scores = np.asarray(_welfare(utilities, values, welfare, rho, alpha))
     if welfare in ("nash", "p-mean") and not (scores > 0).any():
         notes += ("no candidate gives every group more than the reference policy does",)
     ranking = _tie_groups(names, scores, tolerance * spread)
     return Outcome(welfare, names, ranking[0], tuple(map(float, scores)), ranking, notes)
+
+
+def _welfare(
+    utilities: Utilities,
+    values: Float[np.ndarray, "candidates groups"],
+    welfare: str,
+    rho: float | None,
+    alpha: float | None,
+) -> Totals:
+    """Welfare of each candidate."""
+    shares, reference = utilities.shares, utilities.reference_mean[0]
+    if welfare == "utilitarian":
+        return utilitarian(values, shares)
+    if welfare == "egalitarian":
+        return egalitarian(values)
+    if welfare == "cvar":
+        return cvar(values, shares, alpha=1.0 if alpha is None else alpha)
+    if welfare == "minimax-regret":
+        return -max_regret(values, utilities.best[0])
+    if welfare == "nash":
+        # The geometric mean of gains: in the unit of gains, so that ties mean the same as elsewhere.
+        return np.exp(log_nash(values, shares, disagreement=reference))
+    return p_mean(values, shares, rho=1.0 if rho is None else rho, disagreement=reference)
 
 
 def _tie_groups(

@@ -167,7 +167,10 @@ def worst_case_distortion(profile: Profile, outcome: Outcome | Lottery, *, model
     found = []
     for names, chances in choices:
         for other in range(m):
-            part, utilities = _worst_case(ballots, chances, other, model)
+            case = _worst_case(ballots, chances, other, model)
+            if case is None:
+                continue
+            part, utilities = case
             value = np.inf if part < NOTHING else max(1.0 / part, 1.0)
             found.append(Distortion(value, model, names, profile.candidates[other], utilities))
     return max(found, key=lambda distortion: distortion.value)
@@ -175,7 +178,7 @@ def worst_case_distortion(profile: Profile, outcome: Outcome | Lottery, *, model
 
 def _worst_case(
     ballots: Profile, chances: Float[np.ndarray, " candidates"], other: int, model: Model
-) -> tuple[float, Float[np.ndarray, "ballots candidates"]]:
+) -> tuple[float, Float[np.ndarray, "ballots candidates"]] | None:
     """The least that the choice can be worth if `other` is worth 1 in all (or `other` can cost if the choice costs 1).
 
     The ratio of two linear functions is made linear by scaling all utilities (A. Charnes and W. Cooper 1962); the last
@@ -198,16 +201,16 @@ def _worst_case(
             top, bottom = _extremes(ballots, b, chances, other)
             equal += [{b * m + top: 1.0, n * m: -1.0}, {b * m + bottom: 1.0}] if m > 1 else [{b: 1.0, n: -1.0}]
     whole = {i: float(w) for i, w in enumerate(of_other) if w}
-    result = linprog(
-        of_choice,
-        A_ub=_sparse(rows, n * m + 1) if rows else None,
-        b_ub=np.zeros(len(rows)) if rows else None,
-        A_eq=_sparse([whole, *equal], n * m + 1),
-        b_eq=np.append(1.0, np.zeros(len(equal))),
-    )
+    programme: dict[str, Any] = {
+        "A_eq": _sparse([whole, *equal], n * m + 1),
+        "b_eq": np.append(1.0, np.zeros(len(equal))),
+    }
+    if rows:
+        programme |= {"A_ub": _sparse(rows, n * m + 1), "b_ub": np.zeros(len(rows))}
+    result = linprog(of_choice, **programme)
     if result.status == 2 and model == "unit-range":
         # Everybody ranks `other` last, so that it is worth nothing.
-        return 1.0, np.zeros((n, m))
+        return None
     if result.status != 0:
         raise DataError(f"HiGHS did not solve the programme: {result.message}", fix="Try fewer ballots or candidates.")
     scale = result.x[-1] if model != "metric" and result.x[-1] > 0 else 1.0

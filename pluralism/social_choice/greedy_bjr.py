@@ -202,7 +202,7 @@ def greedy_bjr(
     chosen, thresholds = list[int](), list[float]()
     for place in range(seats):
         r = n // seats + (place < n % seats)
-        worth = values[np.ix_(left, open_)]
+        worth = values[left][:, open_]
         least = np.partition(worth, len(left) - r, axis=0)[len(left) - r]
         best = int(np.argmax(least))
         tied = [names[open_[i]] for i in np.flatnonzero(least == least[best])]

@@ -102,8 +102,8 @@ def representative_statements(
     may = np.ones(len(statements), dtype=bool) if allowed is None else allowed
     found = []
     for g in range(len(seen)):
-        sides = [_Side(side, votes, seen, g) for side, votes in (("agree", agrees), ("disagree", disagrees))]
-        found.append(_of_group(sides[0], sides[1], np.flatnonzero(may), statements, most))
+        agree, disagree = _Side("agree", agrees, seen, g), _Side("disagree", disagrees, seen, g)
+        found.append(_of_group(agree, disagree, np.flatnonzero(may), statements, most))
     return found
 
 

@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from pluralism.errors import UsageError
 
 __all__ = [
+    "Totals",
     "cvar",
     "cvar_weights",
     "disagreement_point",
