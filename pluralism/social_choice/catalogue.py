@@ -10,6 +10,7 @@ from pluralism.social_choice.baldwin import baldwin, nanson
 from pluralism.social_choice.borda import borda
 from pluralism.social_choice.coombs import coombs
 from pluralism.social_choice.copeland import copeland
+from pluralism.social_choice.external import external
 from pluralism.social_choice.instant_runoff import instant_runoff
 from pluralism.social_choice.kemeny import kemeny
 from pluralism.social_choice.maximal_lottery import maximal_lottery
@@ -49,13 +50,17 @@ def rules() -> dict[str, Rule[Any]]:
 
 
 def find_rule(name: str) -> Rule[Any]:
-    """A rule by its name, such as "borda" or "ranked-pairs".
+    """A rule by its name, such as "borda", or of another library, such as "pref_voting:Stable Voting".
 
     Raises
     ------
     UsageError
         If there is no such rule; the message lists those there are.
+    MissingExtraError
+        If it is of a library that is not installed.
     """
+    if ":" in name:
+        return external(name)
     known = rules()
     if name not in known:
         raise UsageError(f"There is no rule {name!r}.", fix=f"Rules are {', '.join(sorted(known))}.")

@@ -58,7 +58,5 @@ def external_rules(library: str) -> tuple[str, ...]:
         If it is not installed.
     """
     if library not in _LIBRARIES:
-        raise UsageError(
-            f"Rules of {library!r} cannot be used.", fix=f"Libraries are {', '.join(sorted(_LIBRARIES))}."
-        )
+        raise UsageError(f"Rules of {library!r} cannot be used.", fix=f"Libraries are {', '.join(sorted(_LIBRARIES))}.")
     return tuple(f"{library}:{method}" for method in _LIBRARIES[library][0]())

@@ -1,8 +1,8 @@
 """Rules of pref_voting: profiles translated, results as outcomes, its failures as errors that say what to do.
 
-The library takes complete strict ballots, or ballots with ties and gaps, or margins, each rule some of them; winners come
-back as a mix of number types, None where a rule gave up, and failures as bare exceptions of many kinds. Here ballots
-are checked before, whole counts are reduced to lowest terms, and everything that fails says so by name.
+The library takes complete strict ballots, or ballots with ties and gaps, or margins, each rule some of them; winners
+come back as a mix of number types, None where a rule gave up, and failures as bare exceptions of many kinds. Here
+ballots are checked before, whole counts are reduced to lowest terms, and everything that fails says so by name.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def _methods() -> dict[str, Any]:
     kind = _library("voting_method").VotingMethod
     found = [entry for entry in vars(_library("voting_methods")).values() if isinstance(entry, kind)]
     usable = [
-        method
-        for method in found
-        if method.input_types and not method.vm.__module__.endswith("stochastic_methods")
+        method for method in found if method.input_types and not method.vm.__module__.endswith("stochastic_methods")
     ]
     # Some names are given twice; the entry that the library itself registers comes last and stays.
     usable.sort(key=lambda method: not method.skip_registration)
