@@ -17,6 +17,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import log_softmax
 
 from pluralism.solvers.annotator_kernels import annotator_chunk, annotator_parallel
+from pluralism.solvers.chunks import over_chunks
 
 if TYPE_CHECKING:
     from pluralism.solvers.pairs import PairProblem
@@ -160,7 +161,9 @@ def annotator_pass(
     scores_gradient = np.zeros((n_chunks, problem.n_items if gradient else 0, n_groups))
     effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
     tie_gradient = np.zeros(n_chunks)
-    arguments = (
+    over_chunks(
+        annotator_chunk,
+        annotator_parallel,
         problem.chunks,
         problem.user_start,
         problem.left,
@@ -185,10 +188,6 @@ def annotator_pass(
         effects_gradient,
         tie_gradient,
     )
-    if n_chunks == 1:
-        annotator_chunk(0, *arguments)
-    else:
-        annotator_parallel(*arguments)
     mean = np.ascontiguousarray(moments[:, :2])
     square = moments[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
     return AnnotatorPass(

@@ -26,6 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
+from pluralism.solvers.chunks import over_chunks
 from pluralism.solvers.gaussian_users_kernels import place_chunk, place_parallel
 from pluralism.solvers.lbfgs import Minimum, minimise
 from pluralism.solvers.objective import TYPICAL_CURVATURE, Parameters, log_softmax, pair_gram
@@ -148,7 +149,9 @@ def _place(
     )
     table_gradient = np.zeros((n_chunks, *(table.shape if gradient else (1, 1))))
     effects_gradient = np.zeros((n_chunks, *effects.shape))
-    arguments = (
+    over_chunks(
+        place_chunk,
+        place_parallel,
         problem.chunks,
         problem.user_start,
         problem.left,
@@ -170,11 +173,6 @@ def _place(
         table_gradient,
         effects_gradient,
     )
-    # starting threads costs more than a small problem
-    if n_chunks == 1:
-        place_chunk(0, *arguments)
-    else:
-        place_parallel(*arguments)
     return found, table_gradient.sum(axis=0), effects_gradient.sum(axis=0)
 
 

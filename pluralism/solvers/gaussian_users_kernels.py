@@ -9,53 +9,10 @@ __all__ = ["place_chunk", "place_parallel"]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def place_parallel(
-    chunks,
-    start,
-    left,
-    right,
-    outcome,
-    weight,
-    design,
-    table,
-    effects,
-    log_weights,
-    n_groups,
-    tol,
-    max_inner,
-    bound,
-    mean,
-    covariance,
-    posterior,
-    with_gradient,
-    table_gradient,
-    effects_gradient,
-):
+def place_parallel(chunks, *arguments):
     """`place_chunk` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
-        place_chunk(
-            c,
-            chunks,
-            start,
-            left,
-            right,
-            outcome,
-            weight,
-            design,
-            table,
-            effects,
-            log_weights,
-            n_groups,
-            tol,
-            max_inner,
-            bound,
-            mean,
-            covariance,
-            posterior,
-            with_gradient,
-            table_gradient,
-            effects_gradient,
-        )
+        place_chunk(c, chunks, *arguments)
 
 
 @njit(cache=True, error_model="numpy")

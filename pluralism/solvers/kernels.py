@@ -1,7 +1,6 @@
 """Compiled loops of the likelihood pass: rows are taken in tiles of whole users, so that the arithmetic vectorises.
 
-Each kernel comes in two forms: one chunk of users, and all chunks in parallel. Starting threads costs more than a
-small problem, so the caller chooses.
+Each kernel comes in two forms, one chunk of users and all chunks in parallel, for `over_chunks` to choose from.
 """
 
 from __future__ import annotations
@@ -17,47 +16,10 @@ TILE_ROWS = 512
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def sweep_parallel(
-    chunks,
-    start,
-    left,
-    right,
-    outcome,
-    weight,
-    design,
-    scores,
-    effects,
-    log_weights,
-    tie,
-    fixed,
-    posterior,
-    log_likelihood,
-    scores_gradient,
-    effects_gradient,
-    tie_gradient,
-):
+def sweep_parallel(chunks, *arguments):
     """`sweep_chunk` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
-        sweep_chunk(
-            c,
-            chunks,
-            start,
-            left,
-            right,
-            outcome,
-            weight,
-            design,
-            scores,
-            effects,
-            log_weights,
-            tie,
-            fixed,
-            posterior,
-            log_likelihood,
-            scores_gradient,
-            effects_gradient,
-            tie_gradient,
-        )
+        sweep_chunk(c, chunks, *arguments)
 
 
 @njit(cache=True, error_model="numpy")
@@ -191,10 +153,10 @@ def _largest_tile(start, first, last):
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def evidence_parallel(chunks, start, left, right, outcome, weight, offset, scores, tie, out):
+def evidence_parallel(chunks, *arguments):
     """`evidence_chunk` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
-        evidence_chunk(c, chunks, start, left, right, outcome, weight, offset, scores, tie, out)
+        evidence_chunk(c, chunks, *arguments)
 
 
 @njit(cache=True, error_model="numpy")

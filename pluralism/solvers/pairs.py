@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from jaxtyping import Float, Int
 
+from pluralism.solvers.chunks import over_chunks
 from pluralism.solvers.features import FeatureMatrix
 from pluralism.solvers.kernels import evidence_chunk, evidence_parallel, sweep_chunk, sweep_parallel
 
@@ -173,7 +174,9 @@ def group_log_likelihood(
     """Per user and group, the log-likelihood of the user's rows."""
     offset = problem.design @ effects if problem.design.shape[1] else np.zeros((1, 1))
     out = np.empty((problem.n_users, scores.shape[1]))
-    arguments = (
+    over_chunks(
+        evidence_chunk,
+        evidence_parallel,
         problem.chunks,
         problem.user_start,
         problem.left,
@@ -185,10 +188,6 @@ def group_log_likelihood(
         float(tie),
         out,
     )
-    if len(problem.chunks) == 2:
-        evidence_chunk(0, *arguments)
-    else:
-        evidence_parallel(*arguments)
     return out
 
 
@@ -218,7 +217,9 @@ def pair_pass(
     scores_gradient = np.zeros((n_chunks, problem.n_items, n_groups))
     effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
     tie_gradient = np.zeros(n_chunks)
-    arguments = (
+    over_chunks(
+        sweep_chunk,
+        sweep_parallel,
         problem.chunks,
         problem.user_start,
         problem.left,
@@ -237,11 +238,6 @@ def pair_pass(
         effects_gradient,
         tie_gradient,
     )
-    # starting threads costs more than a small sweep
-    if n_chunks == 1:
-        sweep_chunk(0, *arguments)
-    else:
-        sweep_parallel(*arguments)
     return PassResult(
         log_likelihood,
         posterior,

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pluralism.block_pairs import pairs_within
+from pluralism.solvers.chunks import over_chunks
 from pluralism.solvers.features import FeatureMatrix
 from pluralism.solvers.pairs import PairProblem, PassResult
 from pluralism.solvers.ranking_kernels import stage_curvature, steps_down, sweep_ballots, sweep_ballots_parallel
@@ -241,7 +242,9 @@ def _sweep(
     posterior = np.empty((n_users, n_groups)) if responsibility is None else np.array(responsibility, dtype=np.float64)
     evidence, log_likelihood = np.zeros((n_users, n_groups)), np.zeros(n_users)
     gradient = np.zeros((n_chunks, problem.n_items, n_groups))
-    arguments = (
+    over_chunks(
+        sweep_ballots,
+        sweep_ballots_parallel,
         problem.chunks,
         b.start,
         b.indptr,
@@ -259,9 +262,4 @@ def _sweep(
         log_likelihood,
         gradient,
     )
-    # starting threads costs more than a small sweep
-    if n_chunks == 1:
-        sweep_ballots(0, *arguments)
-    else:
-        sweep_ballots_parallel(*arguments)
     return posterior, evidence, log_likelihood, gradient[0] if n_chunks == 1 else gradient.sum(axis=0)

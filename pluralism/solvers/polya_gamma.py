@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from pluralism.solvers.chunks import over_chunks
 from pluralism.solvers.objective import MixtureObjective, Terms
 from pluralism.solvers.pairs import PairProblem
 from pluralism.solvers.polya_gamma_kernels import bound_chunk, bound_parallel
@@ -94,7 +95,9 @@ class BoundObjective(MixtureObjective):
         scores_gradient = np.zeros((n_chunks, problem.n_items, n_groups))
         effects_gradient = np.zeros((n_chunks, self.n_covariates, n_groups))
         curvature = np.empty((len(problem.left) if tilt else 0, n_groups))
-        arguments = (
+        over_chunks(
+            bound_chunk,
+            bound_parallel,
             problem.chunks,
             problem.user_start,
             problem.left,
@@ -112,10 +115,6 @@ class BoundObjective(MixtureObjective):
             effects_gradient,
             curvature,
         )
-        if n_chunks == 1:
-            bound_chunk(0, *arguments)
-        else:
-            bound_parallel(*arguments)
         found = Bound(evidence, posterior, scores_gradient.sum(axis=0), effects_gradient.sum(axis=0), curvature)
         self.last_bound = (x.copy(), found)
         return found

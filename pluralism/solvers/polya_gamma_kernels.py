@@ -15,45 +15,10 @@ __all__ = ["bound_chunk", "bound_parallel", "curvature_sums", "spread_sums"]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def bound_parallel(
-    chunks,
-    start,
-    left,
-    right,
-    outcome,
-    weight,
-    design,
-    scores,
-    effects,
-    log_weights,
-    spread,
-    posterior,
-    evidence,
-    scores_gradient,
-    effects_gradient,
-    tilt,
-):
+def bound_parallel(chunks, *arguments):
     """`bound_chunk` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
-        bound_chunk(
-            c,
-            chunks,
-            start,
-            left,
-            right,
-            outcome,
-            weight,
-            design,
-            scores,
-            effects,
-            log_weights,
-            spread,
-            posterior,
-            evidence,
-            scores_gradient,
-            effects_gradient,
-            tilt,
-        )
+        bound_chunk(c, chunks, *arguments)
 
 
 @njit(cache=True, error_model="numpy")

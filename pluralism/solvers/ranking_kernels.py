@@ -17,45 +17,10 @@ SMALLEST = 1e-100
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def sweep_ballots_parallel(
-    chunks,
-    start,
-    indptr,
-    item,
-    size,
-    weight,
-    multiplicity,
-    shifted,
-    strength,
-    log_weights,
-    fixed,
-    with_gradient,
-    posterior,
-    evidence,
-    log_likelihood,
-    gradient,
-):
+def sweep_ballots_parallel(chunks, *arguments):
     """`sweep_ballots` for every chunk of users, on all threads."""
     for c in prange(len(chunks) - 1):
-        sweep_ballots(
-            c,
-            chunks,
-            start,
-            indptr,
-            item,
-            size,
-            weight,
-            multiplicity,
-            shifted,
-            strength,
-            log_weights,
-            fixed,
-            with_gradient,
-            posterior,
-            evidence,
-            log_likelihood,
-            gradient,
-        )
+        sweep_ballots(c, chunks, *arguments)
 
 
 @njit(cache=True, error_model="numpy")
