@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pluralism.errors import UsageError
@@ -11,7 +12,7 @@ from pluralism.social_choice.rule import Rule
 
 __all__ = ["external", "external_rules"]
 
-_LIBRARIES = {
+_LIBRARIES: dict[str, tuple[Callable[[], tuple[str, ...]], Callable[[str], Rule[Any]]]] = {
     "pref_voting": (pref_voting_names, pref_voting_rule),
     "abcvoting": (abcvoting_names, abcvoting_rule),
 }

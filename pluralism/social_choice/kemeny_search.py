@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -58,40 +59,38 @@ def search(support: Int64[np.ndarray, "candidates candidates"], *, starts: int, 
     generator = as_generator(rng, "kemeny")
     margins = support - support.T
     k = len(margins)
-    firsts = [np.argsort(-margins.sum(axis=1), kind="stable"), np.argsort(-(margins > 0).sum(axis=1), kind="stable")]
-    best: list[int] = []
-    least: int | None = None
-    for start in range(starts):
-        order = firsts[start] if start < len(firsts) else generator.permutation(k)
-        improve_by_insertion(margins, order)
-        cost = disagreement(support, order)
-        if least is None or cost < least:
-            best, least = order.tolist(), cost
+    orders = [np.argsort(-margins.sum(axis=1), kind="stable"), np.argsort(-(margins > 0).sum(axis=1), kind="stable")]
+    orders = [*orders[:starts], *(generator.permutation(k) for _ in range(starts - len(orders)))]
     floor = int(np.minimum(support, support.T).sum()) // 2
-    solver = f"insertion search from {starts} starts"
-    if k > LARGEST_PROGRAM:
-        return SearchResult(best, int(least or 0), floor + int(cycle_bound(margins)), f"{solver}, bound from 3-cycles")
-    bound, above = _linear_program(margins)
-    rounded = np.argsort(-above.sum(axis=1), kind="stable")
-    improve_by_insertion(margins, rounded)
-    if disagreement(support, rounded) < int(least or 0):
-        best, least = rounded.tolist(), disagreement(support, rounded)
-    return SearchResult(best, int(least or 0), floor + bound, f"{solver}, bound from a linear program (HiGHS)")
+    relaxed = _linear_program(margins) if k <= LARGEST_PROGRAM else None
+    if relaxed is None:
+        bound = int(cycle_bound(margins))
+        how = f"3-cycles{' after HiGHS failed' if k <= LARGEST_PROGRAM else ''}"
+    else:
+        bound, above = relaxed
+        how = "a linear program (HiGHS)"
+        orders.append(np.argsort(-above.sum(axis=1), kind="stable"))
+    for order in orders:
+        improve_by_insertion(margins, order)
+    best = min(orders, key=lambda order: disagreement(support, order))
+    solver = f"insertion search from {starts} starts, bound from {how}"
+    return SearchResult(best.tolist(), disagreement(support, best), floor + bound, solver)
 
 
 def disagreement(support: Int64[np.ndarray, "candidates candidates"], order: np.ndarray | list[int]) -> int:
     """Voters' pairwise disagreements with an order: for each pair, those who rank the lower one above."""
-    ranked = support[np.ix_(order, order)]
+    ranked = support[order][:, order]
     return int(np.tril(ranked, -1).sum())
 
 
 def _linear_program(
     margins: Int64[np.ndarray, "candidates candidates"],
-) -> tuple[int, Float[np.ndarray, "candidates candidates"]]:
+) -> tuple[int, Float[np.ndarray, "candidates candidates"]] | None:
     """Least sum of reversed majorities over relaxed orders, rounded up, and how far each candidate is above each other.
 
     A relaxed order says how far a is above b, with ``above[a, b] + above[b, a] = 1``; that of three no cycle is
-    complete, ``above[a, b] + above[b, c] + above[c, a] <= 2``, is asked for where it is violated, in turns.
+    complete, ``above[a, b] + above[b, c] + above[c, a] <= 2``, is asked for where it is violated, in turns. None where
+    HiGHS gives up.
     """
     k = len(margins)
     rows, columns = np.triu_indices(k, 1)
@@ -105,13 +104,16 @@ def _linear_program(
     sides: list[np.ndarray] = []
     known: set[tuple[int, int, int]] = set()
     while True:
+        matrix: Any = _stacked(cuts, len(rows)) if cuts else None
         solved = linprog(
             cost,
-            A_ub=None if not cuts else _stacked(cuts, len(rows)),
-            b_ub=None if not cuts else np.concatenate(sides),
+            A_ub=matrix,
+            b_ub=np.concatenate(sides) if cuts else None,
             bounds=(0, 1),
             method="highs",
         )
+        if solved.x is None or solved.fun is None:
+            return None
         above = np.zeros((k, k))
         above[rows, columns] = solved.x
         above[columns, rows] = 1 - solved.x

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from pluralism.errors import UsageError
+from pluralism.social_choice.approval_profile import ApprovalProfile
 from pluralism.social_choice.profile import Profile
 
 __all__ = [
@@ -56,7 +57,8 @@ def components(margins: Int64[np.ndarray, "candidates candidates"]) -> list[list
     m = len(margins)
     unbeaten = margins >= 0
     np.fill_diagonal(unbeaten, False)
-    count, label = connected_components(csr_array(unbeaten), directed=True, connection="strong")
+    graph: Any = csr_array(unbeaten)
+    count, label = connected_components(graph, directed=True, connection="strong")
     # Whoever is in an earlier part is unbeaten by more candidates than whoever is in a later one.
     most = np.zeros(count, dtype=np.int64)
     np.maximum.at(most, label, unbeaten.sum(axis=1))
@@ -92,6 +94,6 @@ def named(candidates: Sequence[str], which: Iterable[int]) -> tuple[str, ...]:
     return tuple(candidates[i] for i in sorted(which))
 
 
-def voters(profile: Profile, units: int) -> Fraction:
+def voters(profile: Profile | ApprovalProfile, units: int) -> Fraction:
     """Units of a profile as voters, exactly."""
     return Fraction(int(units), profile.denominator)

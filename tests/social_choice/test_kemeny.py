@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from fractions import Fraction
 from itertools import combinations, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +85,13 @@ def test_what_is_not_proved_is_said():
     assert "not proved" in repr(found)
     outcome = kemeny(profile, starts=2)
     assert "not proved best" in outcome.notes[0] and outcome.ranking is None
+
+
+def test_a_solver_that_gives_up_is_named(monkeypatch):
+    module = sys.modules["pluralism.social_choice.kemeny_search"]
+    monkeypatch.setattr(module, "linprog", lambda *args, **options: SimpleNamespace(x=None, fun=None))
+    found = kemeny_consensus(Profile.from_orders(["abc", "bca", "cab"], [3, 2, 4]), exact_up_to=1)
+    assert "after HiGHS failed" in found.solver and found.optimal
 
 
 def test_parts_are_solved_apart():
