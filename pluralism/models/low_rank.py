@@ -101,7 +101,7 @@ class LowRankReward(PrototypeModel):
         """Each of the mixed rewards of each item, in logits; 0 for the average item of the training data."""
         return self._centred(items).matmul(self.coef_.T)
 
-    def _item_table(self, prepared: Prepared, features: CentredFeatures, n_groups: int, ridge: float) -> ItemTable:
+    def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
         return HeadTable(features, n_groups, ridge, quadratic=False)
 
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:

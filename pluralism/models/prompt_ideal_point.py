@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pluralism.data.labels import encode_labels
 from pluralism.errors import DataError, DataWarning, UsageError
@@ -55,8 +55,8 @@ class PromptIdealPoint(PrototypeModel):
         Squared distances, or cosines as published. The published angle is that to the mixture of the prototypes; here
         cosines are mixed, which differs by a factor for each user and prompt and keeps the model linear in the
         weights.
-    latent_dim : int
-        Dimensions of the space; not more than the features have.
+    latent_dim : "auto" or int
+        Dimensions of the space, as in `IdealPoint`; not more than the features have.
     weights : {"mixture", "partition"}
         Users are anywhere between the prototypes, or at one of them each.
     ridge : "auto" or float
@@ -113,7 +113,7 @@ class PromptIdealPoint(PrototypeModel):
         n_prototypes: int | Literal["auto"] = "auto",
         max_prototypes: int = 8,
         loss: Literal["distance", "angle"] = "distance",
-        latent_dim: int = 16,
+        latent_dim: int | Literal["auto"] = 16,
         weights: Literal["mixture", "partition"] = "mixture",
         ridge: float | Literal["auto"] = "auto",
         concentration: float | Literal["auto"] = "auto",
@@ -174,11 +174,10 @@ class PromptIdealPoint(PrototypeModel):
         prepared, features = super()._features_of(prepared)
         return prepared, PromptedFeatures(features, known, items, problem.played > 0)
 
-    def _item_table(self, prepared: Prepared, features: CentredFeatures, n_groups: int, ridge: float) -> ItemTable:
+    def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
         if not isinstance(features, PromptedFeatures):
             raise TypeError("features come with their prompts")
         kind = AngleTable if self.loss == "angle" else IdealTable
-        n_latent = min(self.latent_dim, features.dim)
         return kind(features, n_groups, n_latent, ridge, prompts=features.prompts)
 
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:
@@ -203,6 +202,9 @@ class PromptIdealPoint(PrototypeModel):
     def _control(self, seed: int) -> PromptIdealPoint:
         parameters: dict[str, Any] = self.get_params(deep=False) | {"n_prototypes": 1, "rng": seed}
         return PromptIdealPoint(**parameters)
+
+    def _given_dimensions(self) -> int | None:
+        return None if self.latent_dim == "auto" else int(self.latent_dim)
 
     def _check_own_settings(self) -> None:
         if self.loss not in ("distance", "angle"):
@@ -278,6 +280,12 @@ class PromptedFeatures(CentredFeatures):
         size = float(np.sqrt(np.mean(np.sum((used - self.prompt_center) ** 2, axis=1)))) if len(used) else 0.0
         self.prompt_scale = size if size > 1e-8 else 1.0
         self.prompts = np.nan_to_num((rows - self.prompt_center) / self.prompt_scale)
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> PromptedFeatures:
+        """Some of the items."""
+        found = super().take(rows)
+        found.prompts = None if self.prompts is None else self.prompts[rows]
+        return found
 
 
 def _means(items: Items) -> Float[np.ndarray, "prompts dim"]:

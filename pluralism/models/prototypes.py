@@ -46,7 +46,7 @@ def prototype_spec(arrays: Mapping[str, tuple[str, ...]], **more: Any) -> StateS
         "objective_path_": ("path",),
     }
     optional = frozenset(more.pop("optional", ())) | {"covariance_"}
-    plain = ("selection_", "ridge_path_", *more.pop("plain", ()))
+    plain = ("selection_", "ridge_path_", "dimension_path_", *more.pop("plain", ()))
     return StateSpec(
         arrays=common | dict(arrays),
         optional=optional,
@@ -68,7 +68,7 @@ class PrototypeModel(PreferenceModel):
     Learned attributes: `concentration_` (groups,), alpha of the Dirichlet prior learnt from the training users (in a
     partition the shares of the groups); `group_weights_`, the prior mean; `posterior_`, the posterior means of the
     training users' weights, with `covariance_` and `ess_`, the effective number of draws behind them; `control_`, the
-    same model with one prototype; `ridge_`, `ridge_path_`, `selection_`, `objective_`, `objective_path_`,
+    same model with one prototype; `ridge_`, `ridge_path_`, `dimension_path_`, `selection_`, `objective_`, `objective_path_`,
     `gradient_norm_`, `converged_`, `n_iter_`, `restart_agreement_`, `separable_`.
     """
 
@@ -80,12 +80,17 @@ class PrototypeModel(PreferenceModel):
     weights: Literal["mixture", "partition"]
     ridge: float | Literal["auto"]
     concentration: float | Literal["auto"]
+    latent_dim: int | Literal["auto"]
     rng: RNG
     control_: PrototypeModel | None
 
     @abstractmethod
-    def _item_table(self, prepared: Prepared, features: CentredFeatures, n_groups: int, ridge: float) -> ItemTable:
+    def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
         """The rewards of prototypes as a function of parameters."""
+
+    def _given_dimensions(self) -> int | None:
+        """Dimensions of the space of the prototypes; None where they are to be chosen."""
+        return 1
 
     @abstractmethod
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:
@@ -171,6 +176,7 @@ class PrototypeModel(PreferenceModel):
         model.converged_ = bool(fit.converged)
         model.n_comparisons_ = len(prepared.comparisons)
         model.ridge_, model.ridge_path_, model.blocks_ = search.ridge(n_groups), search.path(n_groups), search.blocks
+        model.dimension_path_ = search.settings.dimensions
         starts = np.array(fit.start_objectives)
         close = starts <= starts.min() + 1e-4 * max(problem.total_weight, 1.0) if len(starts) else np.ones(1, bool)
         model.restart_agreement_ = float(np.mean(close))
@@ -298,9 +304,11 @@ class PrototypeModel(PreferenceModel):
 
         if getattr(self, self._number) != "auto" and not whole(getattr(self, self._number)):
             refuse(self._number, '"auto" or an integer of at least 1')
-        for name in (f"max_{self._number.removeprefix('n_')}", "n_init", "max_iter", "latent_dim"):
-            if hasattr(self, name) and not whole(getattr(self, name)):
+        for name in (f"max_{self._number.removeprefix('n_')}", "n_init", "max_iter"):
+            if not whole(getattr(self, name)):
                 refuse(name, "an integer of at least 1")
+        if getattr(self, "latent_dim", "auto") != "auto" and not whole(self.latent_dim):
+            refuse("latent_dim", '"auto" or an integer of at least 1')
         if self.weights not in ("mixture", "partition"):
             refuse("weights", '"mixture" or "partition"')
         for name in ("ridge", "concentration"):

@@ -5,6 +5,9 @@ Neither the origin of an encoder's space nor its unit means anything, so nothing
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -42,6 +45,13 @@ class CentredFeatures:
         # what is left of constant features is rounding, and must not be blown up
         floor = 1e-10 * float(center @ center) + 1e-30
         return cls(matrix, center, float(np.sqrt(unit)) if unit > floor else 1.0)
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> Self:
+        """Some of the items, in the same units."""
+        found = copy.copy(self)
+        found.matrix = FeatureMatrix(self.matrix.array[rows])
+        found.n_items, found._square = len(rows), None
+        return found
 
     @property
     def square(self) -> Float[np.ndarray, " items"]:

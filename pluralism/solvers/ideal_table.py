@@ -13,6 +13,7 @@ from pluralism.solvers.centred_features import CentredFeatures, sketch
 from pluralism.solvers.item_tables import Curvature, ItemTable, PullBack, Table, Vector, solver_of
 from pluralism.solvers.objective import TYPICAL_CURVATURE
 from pluralism.solvers.pairs import PairProblem
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["IdealTable"]
 
@@ -131,7 +132,8 @@ class IdealTable(ItemTable):
         u, s, _ = np.linalg.svd(rows, full_matrices=False)
         rank = min(len(s), self.n_latent)
         u, s = u[:, :rank], s[:rank]
-        a[:rank] = solve_triangular(lower, u * s, lower=True, trans=1).T
+        with threads_for_square(self.features.dim):
+            a[:rank] = solve_triangular(lower, u * s, lower=True, trans=1).T
         latent = np.zeros((self.n_groups, self.n_latent))
         latent[:, :rank] = 0.5 * inner.T @ (u * np.where(s > FLAT * s[0], 1.0 / np.maximum(s, 1e-300), 0.0))
         faint = rng.normal(size=(self.n_latent - rank, self.features.dim))

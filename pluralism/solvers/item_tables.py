@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from pluralism.solvers.centred_features import CentredFeatures, sketch
 from pluralism.solvers.objective import TYPICAL_CURVATURE
 from pluralism.solvers.pairs import PairProblem
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["Curvature", "HeadTable", "ItemTable", "PullBack", "Table", "Vector", "solver_of"]
 
@@ -90,8 +91,14 @@ def solver_of(matrix: Float[np.ndarray, "dim dim"], ridge: float) -> Callable[[n
     """A function that solves (matrix + ridge I) out = right, for right of shape (dim, columns)."""
     lifted = matrix.copy()
     lifted[np.diag_indices_from(lifted)] += ridge + 1e-10 * np.trace(matrix) / len(matrix)
-    factor = cho_factor(lifted, overwrite_a=True, check_finite=False)
-    return lambda right: cho_solve(factor, right, check_finite=False)
+    with threads_for_square(len(matrix)):
+        factor = cho_factor(lifted, overwrite_a=True, check_finite=False)
+
+    def solve(right: np.ndarray) -> np.ndarray:
+        with threads_for_square(len(matrix)):
+            return cho_solve(factor, right, check_finite=False)
+
+    return solve
 
 
 class HeadTable(ItemTable):

@@ -21,6 +21,7 @@ from pluralism.solvers.initialise import kmeans, user_points
 from pluralism.solvers.item_tables import Curvature, ItemTable, Vector, solver_of
 from pluralism.solvers.objective import Terms
 from pluralism.solvers.pairs import PairProblem
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["PrototypeStarts"]
 
@@ -96,18 +97,19 @@ class PrototypeStarts:
         rows = max(problem.total_weight, 1e-12)
         variance = self.gram / (2.0 * rows)
         floor = np.trace(variance) / features.dim + 1e-12
-        lower = cholesky(variance + floor * np.eye(features.dim), lower=True)
         sums = self._residual_sums(ridge)[:, None]
-
-        def apply(block: Float[np.ndarray, "dim columns"]) -> Float[np.ndarray, "dim columns"]:
-            inner = features.matmul(solve_triangular(lower, block, lower=True, trans=1))
-            return solve_triangular(lower, features.rmatmul(sums * inner), lower=True)
-
         width = min(n_directions + SPARE, features.dim)
         block = np.random.default_rng([self.seed, 2]).normal(size=(features.dim, width))
-        for _ in range(POWERS):
-            block = np.linalg.qr(apply(block))[0]
-        values, turn = np.linalg.eigh(block.T @ apply(block))
+        with threads_for_square(features.dim):
+            lower = cholesky(variance + floor * np.eye(features.dim), lower=True)
+
+            def apply(block: Float[np.ndarray, "dim columns"]) -> Float[np.ndarray, "dim columns"]:
+                inner = features.matmul(solve_triangular(lower, block, lower=True, trans=1))
+                return solve_triangular(lower, features.rmatmul(sums * inner), lower=True)
+
+            for _ in range(POWERS):
+                block = np.linalg.qr(apply(block))[0]
+            values, turn = np.linalg.eigh(block.T @ apply(block))
         # of -S, in units of p(1 - p) and of the variance of a quadratic form of a difference
         bent = -values / (4.0 * AT_ZERO * rows)
         noise = max(-float(bent[-1]), 0.0)
@@ -127,7 +129,8 @@ class PrototypeStarts:
         own = labels[p.user]
         columns = [scores[p.left, own] - scores[p.right, own]]
         if bend is not None:
-            rows = solve_triangular(bend.lower, bend.vectors * np.sqrt(bend.sizes), lower=True, trans=1)
+            with threads_for_square(self.features.dim):
+                rows = solve_triangular(bend.lower, bend.vectors * np.sqrt(bend.sizes), lower=True, trans=1)
             depth = np.sum(self.features.matmul(rows) ** 2, axis=1)
             columns.append(depth[p.right] - depth[p.left])
         x = np.stack(columns, axis=1)
@@ -148,7 +151,8 @@ class PrototypeStarts:
     @cached_property
     def _points(self) -> tuple[Float[np.ndarray, "users axes"], Float[np.ndarray, " users"]]:
         gram = self.gram * self.features.scale**2
-        return user_points(self.problem, MOST_GROUPS, self._terms, gram)
+        with threads_for_square(self.features.dim):
+            return user_points(self.problem, MOST_GROUPS, self._terms, gram)
 
     def _cluster_heads(
         self, labels: Int[np.ndarray, " users"], n_groups: int, ridge: float

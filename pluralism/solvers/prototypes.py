@@ -21,6 +21,7 @@ from pluralism.solvers.lbfgs import Minimum, minimise
 from pluralism.solvers.objective import log_softmax
 from pluralism.solvers.pairs import PairProblem, pair_pass
 from pluralism.solvers.prototype_starts import PrototypeStarts
+from pluralism.solvers.sampled_users import sampled_users
 from pluralism.solvers.simplex_users import dirichlet_prior, place_users
 
 __all__ = ["PrototypeFit", "fit_prototypes"]
@@ -46,7 +47,7 @@ class PrototypeFit:
     alpha : array of shape (groups,)
         Of the Dirichlet prior; in a partition the shares of the groups.
     start_objectives : list of float
-        What the starts had reached after a few iterations.
+        What the starts that ran on had reached.
     """
 
     x: Vector
@@ -83,7 +84,8 @@ def fit_prototypes(
         Parameter of the symmetric prior that users' weights have meanwhile: the larger, the closer to one reward for
         all.
     n_init : int
-        Starts that run a few iterations; the best two run on to three digits, and the best of those to convergence.
+        Starts that run a few iterations. The better half run on to three digits (where that is more than one), and the
+        best of them to convergence.
     tol : float
         Nats an answer.
     start : (array, array), optional
@@ -129,14 +131,19 @@ def fit_prototypes(
         x = candidates[0]
         if len(candidates) > 1:
             runners = sorted((run(c, tol, PILOT_ITERATIONS) for c in candidates), key=lambda m: m.value)
-            runners = sorted((run(m.x, max(tol, 1e-5), max_iter) for m in runners[:2]), key=lambda m: m.value)
-            x, raced = runners[0].x, [m.value for m in runners]
+            runners = runners[: len(candidates) // 2]
+            if len(runners) > 1:
+                runners = sorted((run(m.x, max(tol, 1e-5), max_iter) for m in runners), key=lambda m: m.value)
+                raced = [m.value for m in runners]
+            x = runners[0].x
     final = run(x, tol, max_iter, on_iteration)
     x = final.x
     if partition:
         x, alpha = x[: item_table.size], softmax(x[item_table.size :])
     elif n_groups > 1:
-        alpha = dirichlet_prior(_some_users(problem), item_table.table(x), alpha if start is None else start[1])
+        some = sampled_users(problem, EVIDENCE_ROWS, rng)
+        rewards = item_table.table(x)[some.items]
+        alpha = dirichlet_prior(some.problem, rewards, alpha if start is None else start[1])
     order = np.argsort(-np.round(alpha / alpha.sum(), 12), kind="stable")
     return PrototypeFit(
         x=item_table.permuted(x, order),
@@ -195,23 +202,3 @@ def _preconditioner(
         return np.concatenate([inner(gradient[: item_table.size]), gradient[item_table.size :] / mass])
 
     return apply
-
-
-def _some_users(problem: PairProblem) -> PairProblem:
-    """So many users, evenly spaced, that they have some ten thousand rows: enough to say what users are like."""
-    rows = len(problem.left)
-    if rows <= EVIDENCE_ROWS:
-        return problem
-    keep = np.zeros(problem.n_users, dtype=bool)
-    keep[:: int(np.ceil(rows / EVIDENCE_ROWS))] = True
-    mask = keep[problem.user]
-    codes = np.cumsum(keep) - 1
-    return PairProblem.build(
-        codes[problem.user[mask]],
-        problem.left[mask],
-        problem.right[mask],
-        problem.outcome[mask],
-        problem.weight[mask],
-        n_users=int(keep.sum()),
-        n_items=problem.n_items,
-    )[0]

@@ -23,10 +23,12 @@ from scipy.stats import norm, qmc
 from pluralism.solvers.pairs import PairProblem
 from pluralism.solvers.simplex_kernels import place_chunk, place_parallel
 from pluralism.solvers.simplex_posterior_kernels import posterior_chunk, posterior_parallel
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["PlacedUsers", "UserPosterior", "dirichlet_prior", "place_users", "user_posterior"]
 
 N_DRAWS = 256
+FEW_DRAWS = 128
 LEAST, MOST = 0.02, 200.0
 LOG_ALPHA_SD = 2.0
 TINY = 1e-300
@@ -178,7 +180,7 @@ def _em_step(
     alpha: Float[np.ndarray, " groups"],
     voters: Float[np.ndarray, " users"],
 ) -> Float[np.ndarray, " groups"]:
-    logs = voters @ user_posterior(problem, table, alpha).log_mean
+    logs = voters @ user_posterior(problem, table, alpha, n_draws=FEW_DRAWS).log_mean
     count = voters.sum()
 
     def objective(log_alpha: Float[np.ndarray, " groups"]) -> tuple[float, Float[np.ndarray, " groups"]]:
@@ -188,7 +190,8 @@ def _em_step(
         return value + 0.5 * log_alpha @ log_alpha / LOG_ALPHA_SD**2, slope + log_alpha / LOG_ALPHA_SD**2
 
     bounds = [(np.log(LEAST), np.log(MOST))] * len(alpha)
-    return np.exp(minimize(objective, np.log(alpha), jac=True, method="L-BFGS-B", bounds=bounds).x)
+    with threads_for_square(len(alpha)):
+        return np.exp(minimize(objective, np.log(alpha), jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 def _rows(problem: PairProblem) -> tuple[np.ndarray, ...]:

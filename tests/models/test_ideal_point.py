@@ -198,7 +198,7 @@ def test_checkpoints_give_the_uninterrupted_result(tmp_path, mixed):
     names = []
     again = model.fit(mixed[0], checkpoint=tmp_path, callback=lambda name, *_: names.append(name))
     np.testing.assert_array_equal(again.reward(mixed[0].items), first)
-    assert any(name.startswith("ridge/2") for name in names)
+    assert any(name.startswith("settings/2") for name in names)
 
 
 def test_ridge_and_concentration_are_chosen_together(mixed):
@@ -214,8 +214,8 @@ def test_ridge_and_concentration_are_chosen_together(mixed):
     ("options", "passed"),
     [
         ({"map": "identity"}, 61),
-        ({"latent_dim": 3}, 60),
-        ({"latent_dim": 3, "weights": "partition"}, 60),
+        ({"latent_dim": 3, "ridge": 0.3}, 60),
+        ({"latent_dim": 3, "weights": "partition", "ridge": 0.3}, 60),
         ({"latent_dim": 3, "prototypes": "features", "ridge": 0.3}, 60),
     ],
 )
