@@ -96,8 +96,9 @@ def fit_davidson(
     """
     precision = problem.full_precision
     first = np.zeros(len(precision)) if start is None else np.array(start, dtype=np.float64)
-    parameters, converged = _newton(problem, counts, first)
-    objective, _, hessian = _terms(problem.index, problem.value, counts, precision, parameters, problem.ties)
+    centre = np.zeros(len(precision))
+    parameters, converged = _newton(problem, counts, first, centre)
+    objective, _, hessian = _terms(problem.index, problem.value, counts, precision, centre, parameters, problem.ties)
     return DavidsonFit(parameters, hessian, float(objective), converged)
 
 
@@ -105,9 +106,25 @@ def fit_davidson_draws(
     problem: DavidsonProblem,
     counts: Float[np.ndarray, "draws rows answers"],
     start: Float[np.ndarray, " parameters"],
+    *,
+    centres: Float[np.ndarray, "draws coefs"] | None = None,
 ) -> Float[np.ndarray, "draws parameters"]:
-    """Fit many tables of counts of the same questions, each from the same start; returns the modes."""
-    return np.stack([_newton(problem, np.ascontiguousarray(drawn), start)[0] for drawn in counts])
+    """Fit many tables of counts of the same questions, each from the same start; returns the modes.
+
+    Parameters
+    ----------
+    centres : array of shape (draws, coefs), optional
+        Means of the prior in each draw. With centres drawn from the prior, and counts resampled, the modes are draws of
+        a posterior (randomise, then optimise); with centres at 0 they leave out what the prior does not know.
+    """
+    n = len(problem.precision)
+    out = np.empty((len(counts), len(start)))
+    for draw, drawn in enumerate(counts):
+        centre = np.zeros(len(start))
+        if centres is not None:
+            centre[:n] = centres[draw]
+        out[draw], _ = _newton(problem, np.ascontiguousarray(drawn), start, centre)
+    return out
 
 
 def answer_probabilities(
@@ -120,14 +137,15 @@ def answer_probabilities(
 
 
 @njit(cache=True, error_model="numpy")
-def _terms(index, value, counts, precision, parameters, ties):
+def _terms(index, value, counts, precision, centre, parameters, ties):
     """Penalised negative log-likelihood, gradient and Hessian."""
     n = len(parameters)
     gradient, hessian = np.zeros(n), np.zeros((n, n))
     objective = 0.0
     for j in range(n):
-        objective += 0.5 * precision[j] * parameters[j] ** 2
-        gradient[j] = precision[j] * parameters[j]
+        off = parameters[j] - centre[j]
+        objective += 0.5 * precision[j] * off**2
+        gradient[j] = precision[j] * off
         hessian[j, j] = precision[j]
     t = parameters[n - 1] if ties else -np.inf
     for i in range(len(index)):
@@ -166,10 +184,13 @@ def _terms(index, value, counts, precision, parameters, ties):
 
 
 def _newton(
-    problem: DavidsonProblem, counts: Float[np.ndarray, "rows answers"], start: Float[np.ndarray, " parameters"]
+    problem: DavidsonProblem,
+    counts: Float[np.ndarray, "rows answers"],
+    start: Float[np.ndarray, " parameters"],
+    centre: Float[np.ndarray, " parameters"],
 ) -> tuple[Float[np.ndarray, " parameters"], bool]:
     """Damped Newton steps until the decrement is a negligible part of the answers."""
-    given = (problem.index, problem.value, counts, problem.full_precision)
+    given = (problem.index, problem.value, counts, problem.full_precision, centre)
     parameters = start
     scale = max(float(counts.sum()), 1.0)
     objective, gradient, hessian = _terms(*given, parameters, problem.ties)

@@ -52,8 +52,8 @@ def test_ranks_and_ties() -> None:
 
 def test_what_is_read_from_the_draws() -> None:
     ranks = np.array([[1, 2, 3], [1, 3, 2], [2, 1, 3], [1, 1, 3.0]])
-    scores = 1.0 / ranks
-    found = RankingUncertainty(("a", "b", "c"), ("A", "B", "C"), np.zeros(3, int), ranks, scores, None, 0.5)
+    scores, spans = 1.0 / ranks, np.zeros((3, 2))
+    found = RankingUncertainty(("a", "b", "c"), ("A", "B", "C"), np.zeros(3, int), ranks, scores, spans, None, 0.5)
     assert np.allclose(found.p_top, [2.5 / 4, 1.5 / 4, 0])
     assert np.allclose(found.p_top_k(2), [1, 3 / 4, 1 / 4]) and np.allclose(found.p_top_k(3), 1)
     assert found.rank_interval.tolist() == [[1, 2], [1, 3], [2, 3]]

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int
 
-from pluralism.data.graph import components
 from pluralism.elicitation.aggregators.aggregator import Aggregator
 from pluralism.elicitation.aggregators.catalogue import find_aggregator
 from pluralism.elicitation.aggregators.ranking import GraphRanking
+from pluralism.elicitation.aggregators.support import value_components
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.tally import Tally, tally_graph
@@ -19,7 +18,7 @@ from pluralism.elicitation.uncertainty.bootstrap import bootstrap_ranking
 from pluralism.errors import UsageError
 from pluralism.random import RNG, as_generator
 
-__all__ = ["aggregate", "value_components"]
+__all__ = ["aggregate"]
 
 
 def aggregate(
@@ -130,15 +129,6 @@ def aggregate(
     if uncertainty.edge_inclusion is not None:
         ranking = replace(ranking, edges=edges.append_column("inclusion", [uncertainty.edge_inclusion]))
     return replace(ranking, uncertainty=uncertainty)
-
-
-def value_components(graph: CountedGraph) -> tuple[Int[np.ndarray, " values"], Int[np.ndarray, " values"]]:
-    """Component of each value in the graph of answers (-1 for values without one), and answers on it."""
-    answered = graph.counts.sum(axis=1)
-    seen = answered > 0
-    votes = np.bincount(graph.source, answered, graph.n_values) + np.bincount(graph.wiser, answered, graph.n_values)
-    part = components(graph.source[seen], graph.wiser[seen], graph.n_values).astype(np.int64)
-    return np.where(votes > 0, part, -1), votes.astype(np.int64)
 
 
 def _chosen(graph: MoralGraph | CountedGraph, context: str | None, case: str | None) -> tuple[str, ...] | None:

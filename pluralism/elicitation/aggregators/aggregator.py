@@ -67,6 +67,9 @@ class Aggregator:
         Whether one more upgrade vote from a to b can never worsen the place of b.
     needs_groups : bool
         Whether the counts have an axis of groups, behind that of the edges.
+    has_prior : bool
+        Whether the rule shrinks towards a prior. In a bootstrap it then takes `prior_rng`, from which to draw what the
+        prior does not know; without that, intervals of shrunken scores would be too short.
     borrows : bool
         Whether a context learns from the others: the rule then sees all of them, and `chosen` says which is asked for.
     function : callable
@@ -82,6 +85,7 @@ class Aggregator:
     monotone: bool
     needs_groups: bool
     borrows: bool
+    has_prior: bool
     function: Callable[..., Scores] = field(repr=False)
 
     def __call__(self, graph: CountedGraph, counts: np.ndarray, note: Note, **options: Any) -> Scores:
@@ -99,11 +103,12 @@ def aggregator(
     monotone: bool = True,
     needs_groups: bool = False,
     borrows: bool = False,
+    has_prior: bool = False,
 ) -> Callable[[Callable[..., Scores]], Aggregator]:
     """Make an `Aggregator` of a function; the parameters are its attributes."""
 
     def decorate(function: Callable[..., Scores]) -> Aggregator:
-        made = Aggregator(name, source, view, unit, n_bootstrap, monotone, needs_groups, borrows, function)
+        made = Aggregator(name, source, view, unit, n_bootstrap, monotone, needs_groups, borrows, has_prior, function)
         object.__setattr__(made, "__doc__", function.__doc__)
         return made
 

@@ -9,13 +9,21 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 
 from pluralism.elicitation.aggregators.aggregator import Note, Scores, aggregator, check_option
-from pluralism.elicitation.aggregators.support import Denial, judged_values
+from pluralism.elicitation.aggregators.support import Denial, centred, judged_values, value_components
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.errors import UsageError
 from pluralism.solvers.davidson import DavidsonFit, DavidsonProblem, fit_davidson, fit_davidson_draws
 from pluralism.solvers.hodge import gradient_potential
 
-__all__ = ["Acquiescence", "Unsure", "bradley_terry", "davidson_answers", "fit_values", "has_acquiescence"]
+__all__ = [
+    "Acquiescence",
+    "Unsure",
+    "bradley_terry",
+    "davidson_answers",
+    "fit_values",
+    "has_acquiescence",
+    "prior_centres",
+]
 
 Unsure = Literal["tie", "ignore"]
 """Whether "not sure" is a tie, or says nothing."""
@@ -24,11 +32,11 @@ Acquiescence = Literal["auto"] | bool
 """Whether saying yes readily has a term of its own."""
 
 LOG_RIDGE = (-5.0, 5.0)
-LEAST_IDENTIFIED = 0.1
+LEAST_IDENTIFIED = 0.5
 EASY_PRECISION = 1e-2
 
 
-@aggregator("bradley-terry", source="R. A. Bradley, M. E. Terry 1952; ties as R. R. Davidson 1970")
+@aggregator("bradley-terry", source="R. A. Bradley, M. E. Terry 1952; ties as R. R. Davidson 1970", has_prior=True)
 def bradley_terry(
     graph: CountedGraph,
     counts: np.ndarray,
@@ -38,6 +46,7 @@ def bradley_terry(
     acquiescence: Acquiescence = "auto",
     not_sure: Unsure = "tie",
     no_upgrade: Denial = "source",
+    prior_rng: np.random.Generator | None = None,
 ) -> Scores:
     """Strengths of values in log-odds: P(b is called wiser than a | not unsure) = sigmoid(s_b - s_a + acquiescence).
 
@@ -47,10 +56,12 @@ def bradley_terry(
         Prior precision of strengths, above 0; "auto" is that of highest marginal likelihood (Laplace).
     acquiescence : "auto" or bool
         Whether people may say yes more readily than they mean it: a term common to all questions. It is told from
-        strengths by pairs that are asked both ways, or in circles; "auto" has it where such questions make out a tenth
-        of what is asked or more, and without it agreement with every story looks like wisdom.
+        strengths by pairs that are asked both ways, or in circles; "auto" has it where strengths could explain less
+        than half of a yes to every question that was asked. Without it, agreeing with every story looks like wisdom.
     not_sure : {"tie", "ignore"}
     no_upgrade : {"source", "tie"}
+    prior_rng : Generator, optional
+        Set by the bootstrap.
     """
     observed = davidson_answers(graph.counts, not_sure, no_upgrade)
     eager = has_acquiescence(acquiescence, graph.source, graph.wiser, graph.counts.sum(axis=1))
@@ -61,8 +72,21 @@ def bradley_terry(
     note("standard_error", np.sqrt(np.diag(fit.covariance)[: graph.n_values]), per="value")
     note("converged", fit.converged)
     drawn = davidson_answers(counts, not_sure, no_upgrade)
-    strengths = fit_davidson_draws(problem, drawn, fit.parameters)[:, : graph.n_values]
+    centres = prior_centres(problem, graph.n_values, len(counts), prior_rng)
+    strengths = fit_davidson_draws(problem, drawn, fit.parameters, centres=centres)[:, : graph.n_values]
+    strengths = centred(strengths, value_components(graph)[0])
     return Scores(np.where(judged_values(graph, counts), strengths, np.nan))
+
+
+def prior_centres(
+    problem: DavidsonProblem, n: int, n_draws: int, rng: np.random.Generator | None
+) -> Float[np.ndarray, "draws coefs"] | None:
+    """Draws of the first n coefficients from their prior, 0 for the others; None without a generator."""
+    if rng is None:
+        return None
+    centres = np.zeros((n_draws, len(problem.precision)))
+    centres[:, :n] = rng.normal(size=(n_draws, n)) / np.sqrt(problem.precision[:n])
+    return centres
 
 
 def has_acquiescence(
@@ -70,8 +94,8 @@ def has_acquiescence(
 ) -> bool:
     """Whether acquiescence has a term; with "auto" if strengths cannot take its place.
 
-    Were everybody to say yes to everything, differences of strengths would explain a part of the answers; if what they
-    leave is less than a tenth, the two cannot be told apart.
+    Were everybody to say yes to everything, differences of strengths would explain a part of that: all of it where
+    questions lead one way, without circles. If it is more than half, the two are not told apart well enough.
     """
     check_option("acquiescence", asked, ("auto", True, False))
     if asked != "auto":

@@ -16,8 +16,9 @@ from pluralism.elicitation.aggregators.bradley_terry import (
     Unsure,
     davidson_answers,
     has_acquiescence,
+    prior_centres,
 )
-from pluralism.elicitation.aggregators.support import Denial, judged_values
+from pluralism.elicitation.aggregators.support import Denial, centred, judged_values, value_components
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.errors import UsageError
 from pluralism.solvers.davidson import DavidsonFit, DavidsonProblem, fit_davidson, fit_davidson_draws
@@ -30,6 +31,7 @@ __all__ = ["hierarchical_bradley_terry"]
     source="R. A. Bradley, M. E. Terry 1952; R. R. Davidson 1970; D. V. Lindley, A. F. M. Smith 1972",
     view="contexts",
     borrows=True,
+    has_prior=True,
 )
 def hierarchical_bradley_terry(
     graph: CountedGraph,
@@ -42,6 +44,7 @@ def hierarchical_bradley_terry(
     acquiescence: Acquiescence = "auto",
     not_sure: Unsure = "tie",
     no_upgrade: Denial = "source",
+    prior_rng: np.random.Generator | None = None,
 ) -> Scores:
     """Strengths s_vc = m_v + d_vc in log-odds: of all contexts together (m_v), or of one.
 
@@ -53,7 +56,7 @@ def hierarchical_bradley_terry(
         Contexts whose mean strength is the score; set by `aggregate` from its `context` or `case`.
     ridge, context_ridge : "auto" or float
         Prior precisions of m_v and d_vc, above 0; "auto" are those of highest marginal likelihood (Laplace).
-    acquiescence, not_sure, no_upgrade
+    acquiescence, not_sure, no_upgrade, prior_rng
         As in `bradley_terry`.
     """
     n = graph.n_values
@@ -66,7 +69,9 @@ def hierarchical_bradley_terry(
     note("context_ridge", float(problem.precision[n]) if len(places) else None)
     note("acquiescence", float(fit.parameters[n + len(places)]) if eager else 0.0)
     note("converged", fit.converged)
-    parameters = fit_davidson_draws(problem, davidson_answers(counts, not_sure, no_upgrade), fit.parameters)
+    drawn = davidson_answers(counts, not_sure, no_upgrade)
+    centres = prior_centres(problem, n + len(places), len(counts), prior_rng)
+    parameters = fit_davidson_draws(problem, drawn, fit.parameters, centres=centres)
     strengths = parameters[:, :n].copy()
     judged = judged_values(graph, counts)
     if chosen is not None:
@@ -75,6 +80,7 @@ def hierarchical_bradley_terry(
             strengths[:, places[place, 0]] += parameters[:, n + place] / len(chosen)
         here = np.isin(graph.context, chosen)
         judged &= judged_values(graph, np.where(here[None, :, None], counts, 0))
+    strengths = centred(strengths, value_components(graph)[0])
     return Scores(np.where(judged, strengths, np.nan))
 
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 
+from pluralism.data.graph import components
 from pluralism.elicitation.aggregators.aggregator import check_option
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.social_choice import Profile
 
-__all__ = ["Denial", "judged_values", "pair_profile", "relation_scores", "support_matrices"]
+__all__ = [
+    "Denial",
+    "centred",
+    "judged_values",
+    "pair_profile",
+    "relation_scores",
+    "support_matrices",
+    "value_components",
+]
 
 Denial = Literal["source", "tie"]
 """What "no, it is not wiser" says: that the first value is the wiser one, or no more than that neither is."""
@@ -65,3 +74,23 @@ def pair_profile(support: Int64[np.ndarray, "values values"]) -> Profile:
 def relation_scores(above: Bool[np.ndarray, "values values"]) -> Float[np.ndarray, " values"]:
     """How many values each is above, less how many are above it; for an order of all, this is that order."""
     return (above.sum(axis=1) - above.sum(axis=0)).astype(np.float64)
+
+
+def value_components(graph: CountedGraph) -> tuple[Int[np.ndarray, " values"], Int[np.ndarray, " values"]]:
+    """Component of each value in the graph of answers (-1 for values without one), and answers on it."""
+    answered = graph.counts.sum(axis=1)
+    seen = answered > 0
+    votes = np.bincount(graph.source, answered, graph.n_values) + np.bincount(graph.wiser, answered, graph.n_values)
+    part = components(graph.source[seen], graph.wiser[seen], graph.n_values).astype(np.int64)
+    return np.where(votes > 0, part, -1), votes.astype(np.int64)
+
+
+def centred(
+    scores: Float[np.ndarray, "draws values"], component: Int[np.ndarray, " values"]
+) -> Float[np.ndarray, "draws values"]:
+    """Scores with mean 0 over the values of each component, between which their level means nothing."""
+    out = scores.copy()
+    for label in range(int(component.max(initial=-1)) + 1):
+        members = component == label
+        out[:, members] -= out[:, members].mean(axis=1, keepdims=True)
+    return out

@@ -12,7 +12,7 @@ import networkx as nx
 import numpy as np
 import pyarrow as pa
 
-from pluralism.elicitation.aggregators.aggregate import value_components
+from pluralism.elicitation.aggregators.support import value_components
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.structure.majority import majority_graph

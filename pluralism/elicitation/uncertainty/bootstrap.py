@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
+from scipy.stats import t as student
 
 from pluralism.calibration.text import json_ready
 from pluralism.elicitation.aggregators.aggregator import Aggregator
 from pluralism.elicitation.aggregators.ranking import ranks_within, titles_of
 from pluralism.elicitation.tally import Tally
 from pluralism.errors import UsageError
-from pluralism.evaluation.bootstrap import resample_users
+from pluralism.evaluation.bootstrap import interval, resample_users
 
 __all__ = ["RankingUncertainty", "bootstrap_ranking", "tiers_by_overlap"]
 
@@ -40,6 +41,8 @@ class RankingUncertainty:
         One more than the number of ranked values where a draw does not rank a value; NaN for values that the rule does
         not rank on the observed votes.
     scores : array of shape (draws, values)
+    score_interval : array of shape (values, 2)
+        Of the draws that rank the value; NaN where there are none.
     edge_inclusion : array of shape (edges,) or None
         Share of the draws that keep each edge, where the rule leaves some out.
     level : float
@@ -51,6 +54,7 @@ class RankingUncertainty:
     component: Int[np.ndarray, " values"]
     ranks: Float[np.ndarray, "draws values"]
     scores: Float[np.ndarray, "draws values"]
+    score_interval: Float[np.ndarray, "values two"]
     edge_inclusion: Float[np.ndarray, " edges"] | None
     level: float
 
@@ -66,17 +70,6 @@ class RankingUncertainty:
         low = np.quantile(self.ranks, tail, axis=0, method="lower")
         high = np.quantile(self.ranks, 1.0 - tail, axis=0, method="higher")
         return np.stack([low, high], axis=1)
-
-    @cached_property
-    def score_interval(self) -> Float[np.ndarray, "values two"]:
-        """Percentile interval of each score, of the draws that rank the value."""
-        tail = (1.0 - self.level) / 2.0
-        out = np.full((len(self.ids), 2), np.nan)
-        for i, column in enumerate(self.scores.T):
-            drawn = column[~np.isnan(column)]
-            if len(drawn) and not np.isnan(self.ranks[0, i]):
-                out[i] = np.quantile(drawn, [tail, 1.0 - tail])
-        return out
 
     def p_top_k(self, k: int) -> Float[np.ndarray, " values"]:
         """Share of the draws in which each value is among the k first; tied values share the places."""
@@ -179,6 +172,8 @@ def bootstrap_ranking(
             fix="Use n_bootstrap=0, or ask more people.",
         )
     tally.known_answers()
+    if rule.has_prior:
+        options = {**options, "prior_rng": rng}
     drawn_scores, included, n_kept = [], np.zeros(tally.graph.n_edges), 0
     most = max(1, BLOCK_CELLS // max(int(np.prod(tally.shape)), tally.graph.n_values**2, 1))
     for weights in resample_users(tally.n_participants, n_draws, rng):
@@ -197,7 +192,26 @@ def bootstrap_ranking(
     ranks[:, np.isnan(scores)] = np.nan
     graph = tally.graph
     inclusion = included / n_kept if n_kept else None
-    return RankingUncertainty(graph.ids, graph.titles, component, ranks, drawn, inclusion, level)
+    # strengths are nearly normal, and percentiles of few people too narrow; other scores are bounded, or whole numbers
+    spans = _normal(scores, drawn, level, tally.n_participants) if rule.has_prior else _percentile(drawn, level)
+    spans[np.isnan(scores)] = np.nan
+    return RankingUncertainty(graph.ids, graph.titles, component, ranks, drawn, spans, inclusion, level)
+
+
+def _percentile(drawn: Float[np.ndarray, "draws values"], level: float) -> Float[np.ndarray, "values two"]:
+    return np.array([interval(column, level) for column in drawn.T]).reshape(-1, 2)
+
+
+def _normal(
+    scores: Float[np.ndarray, " values"], drawn: Float[np.ndarray, "draws values"], level: float, n: int
+) -> Float[np.ndarray, "values two"]:
+    """Scores with so many standard deviations of the draws to either side as Student's t for n people says."""
+    known = ~np.isnan(drawn)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, drawn, 0.0).sum(axis=0) / count
+    variance = np.where(known, drawn - mean, 0.0) ** 2
+    wide = np.sqrt(variance.sum(axis=0) / count * n / (n - 1)) * student.ppf(0.5 + level / 2.0, n - 1)
+    return np.stack([scores - wide, scores + wide], axis=1)
 
 
 def tiers_by_overlap(

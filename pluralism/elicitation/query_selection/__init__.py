@@ -1,0 +1,1 @@
+"""What to ask next: which pairs of values to vote on, and which items to compare."""
