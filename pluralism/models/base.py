@@ -70,7 +70,8 @@ class PreferenceModel(BaseEstimator, ABC):
     Class attributes: `requires_features`; `takes` names the containers that `fit` understands (comparisons, ratings,
     rankings); `places` says what describes a person; `transitive` whether rewards order predictions;
     `separates_parts` whether answers that have neither people, items nor features in common leave each other alone
-    (not where one network reads them all); `spec` is the form of the learned state, by which `save` and `load` work.
+    (not where one network reads them all); `spec` is the form of the learned state, by which `save` and `load` work;
+    `nested` names attributes that are fitted models themselves.
     """
 
     requires_features: ClassVar[bool] = False
@@ -78,6 +79,7 @@ class PreferenceModel(BaseEstimator, ABC):
     takes: ClassVar[tuple[str, ...]] = ("comparisons",)
     places: ClassVar[Places] = "groups"
     transitive: ClassVar[bool] = True
+    nested: ClassVar[tuple[str, ...]] = ()
     spec: ClassVar[StateSpec]
 
     @abstractmethod
@@ -297,11 +299,24 @@ class PreferenceModel(BaseEstimator, ABC):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Learned state as a JSON document and arrays."""
-        return self.spec.take(self)
+        document, arrays = self.spec.take(self)
+        for name in self.nested:
+            document[name], own = model_document(getattr(self, name))
+            arrays |= {f"{name}/{key}": value for key, value in own.items()}
+        return document, arrays
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Inverse of `_state`; raises ValueError for a state that no fit leaves."""
-        self.spec.give(self, document, arrays)
+        self._give_state(document, arrays)
+
+    def _give_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Set the attributes of `spec` and the nested models; returns the extents of the axes."""
+        inner = {name: part_of(arrays, name) for name in self.nested}
+        of_nested = tuple(f"{name}/" for name in self.nested)
+        extents = self.spec.give(self, document, {k: v for k, v in arrays.items() if not k.startswith(of_nested)})
+        for name, own in inner.items():
+            setattr(self, name, model_from_document(document[name], own))
+        return extents
 
     def save(self, directory: str | Path) -> None:
         """Save to a directory: `model.json` and one safetensors file, atomically; never pickle.
@@ -372,6 +387,12 @@ def model_from_document(document: Mapping[str, Any], arrays: Mapping[str, np.nda
     model = _unfitted(document)
     model._set_state(document["state"], arrays)
     return model
+
+
+def part_of(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays of the model that is kept under a name, by their own names."""
+    prefix = f"{name}/"
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _parameters(model: PreferenceModel) -> dict[str, Any]:

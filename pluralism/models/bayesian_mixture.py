@@ -16,14 +16,15 @@ from pluralism.errors import ConvergenceWarning, UsageError
 from pluralism.models.base import Callback
 from pluralism.models.bayesian_posterior import BayesianPosterior, occupied_groups
 from pluralism.models.diagnosis import diagnose
-from pluralism.models.fitting import EFFECTS_WORTH_HAVING, Memory, check_settings, feature_unit
+from pluralism.models.fitting import EFFECTS_WORTH_HAVING, Memory, feature_unit
 from pluralism.models.head_uncertainty import HeadUncertainty, moderated
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.membership import Membership
-from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.opening import opened
+from pluralism.models.preparation import Prepared
 from pluralism.models.state import StateSpec, require_state
-from pluralism.random import RNG, as_seed
-from pluralism.solvers import Terms, suitable_threads
+from pluralism.random import RNG
+from pluralism.solvers import Terms
 from pluralism.solvers.polya_gamma_mixture import Learning, fit_bayesian_mixture
 
 if TYPE_CHECKING:
@@ -194,23 +195,17 @@ class BayesianMixture(LinearPreferenceModel):
         MissingExtraError
             If an engine of Pyro is asked for and Pyro is not installed.
         """
-        self._forget()
-        check_settings(self)
-        self._check_own_settings()
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        terms, learning = self._prior_terms(prepared)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
+            terms, learning = self._prior_terms(prepared)
             kept = memory.piece("fit", lambda: self._climb(prepared, terms, learning, memory, seed).to_arrays())
-        posterior = BayesianPosterior.from_arrays(kept)
-        if self.engine != "vi":
-            from pluralism.models.bayesian_pyro import sample
-
-            start = posterior
-            kept = memory.piece(self.engine, lambda: sample(self, prepared, start, memory.tell, seed).to_arrays())
             posterior = BayesianPosterior.from_arrays(kept)
-        self._learn(prepared, posterior, seed)
+            if self.engine != "vi":
+                from pluralism.models.bayesian_pyro import sample
+
+                start = posterior
+                kept = memory.piece(self.engine, lambda: sample(self, prepared, start, memory.tell, seed).to_arrays())
+                posterior = BayesianPosterior.from_arrays(kept)
+            self._learn(prepared, posterior, seed)
         return self
 
     def group_weight_intervals(self, level: float = 0.95) -> Float[np.ndarray, "groups 2"]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pluralism.models.base import Callback
-from pluralism.models.diagnosis import refuse_separable
-from pluralism.models.fitting import Memory, check_settings, choose_terms, learn, run_fit
+from pluralism.models.fitting import choose_terms, learn, run_fit
 from pluralism.models.linear import LinearPreferenceModel
-from pluralism.models.preparation import prepare
-from pluralism.random import RNG, as_seed
-from pluralism.solvers import Terms, suitable_threads
+from pluralism.models.opening import opened
+from pluralism.random import RNG
+from pluralism.solvers import Terms
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -109,16 +108,7 @@ class BradleyTerry(LinearPreferenceModel):
         callback : callable, optional
             Called as (piece, iteration, objective).
         """
-        self._forget()
-        check_settings(self)
-        prepared = prepare(
-            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
-        )
-        if self.ridge == 0:
-            refuse_separable(prepared)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
             plan = choose_terms(self, prepared, Terms(ties=self.ties == "davidson"), 1, memory, seed)
             learn(self, prepared, plan, run_fit(self, prepared, plan.terms, 1, memory, seed))
         return self

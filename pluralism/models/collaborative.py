@@ -19,6 +19,7 @@ from pluralism.models.bradley_terry import BradleyTerry
 from pluralism.models.fitting import Memory, check_settings, choose_terms, learn, run_fit
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.members import warn_once, with_columns
+from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
 from pluralism.models.rejection import RejectionReport, audit
 from pluralism.models.state import require_state
@@ -220,13 +221,11 @@ class CollaborativeReward(LinearPreferenceModel):
 
     def _head(self, seed: int, chosen: BradleyTerry | None = None) -> BradleyTerry:
         """An unfitted head; its ridge and item effects are those of an earlier round, where there was one."""
-        names = ("covariates", "position_bias", "ties", "blocks", "tol", "max_iter")
         ridge, effects = self.ridge, self.item_effects
         if chosen is not None:
             ridge = float(chosen.ridge_)
             effects = False if chosen.item_precision_ is None else float(chosen.item_precision_)
-        settings = {name: getattr(self, name) for name in names}
-        return BradleyTerry(**settings, ridge=ridge, item_effects=effects, uncertainty=False, rng=seed)
+        return pooled_control(self, ridge=ridge, item_effects=effects, uncertainty=False, rng=seed)
 
     def _views(self, comparisons: Comparisons, seed: int) -> list[Int[np.ndarray, " columns"]]:
         """The feature columns of each head."""

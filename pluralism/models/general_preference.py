@@ -12,14 +12,14 @@ from scipy.special import expit
 
 from pluralism.errors import UsageError
 from pluralism.models.base import Callback
-from pluralism.models.diagnosis import refuse_separable
-from pluralism.models.fitting import Memory, check_settings, choose_terms, learn, run_fit
+from pluralism.models.fitting import choose_terms, learn, run_fit
 from pluralism.models.linear import LinearPreferenceModel
-from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.opening import opened
+from pluralism.models.preparation import Prepared
 from pluralism.models.skew_fit import SkewFit, choose_rank, fit_skew, linear_uncertainty
 from pluralism.models.state import extended, require_state
-from pluralism.random import RNG, as_seed
-from pluralism.solvers import Terms, suitable_threads
+from pluralism.random import RNG
+from pluralism.solvers import Terms
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
@@ -128,15 +128,7 @@ class GeneralPreference(LinearPreferenceModel):
         callback: Callback | None = None,
     ) -> Self:
         """Fit to comparisons; parameters as in `BradleyTerry.fit`."""
-        self._forget()
-        check_settings(self)
-        self._check_own_settings()
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
-        if self.ridge == 0:
-            refuse_separable(prepared)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
             plan = choose_terms(self, prepared, Terms(), 1, memory, seed)
             linear = run_fit(self, prepared, plan.terms, 1, memory, seed)
             choice = choose_rank(self, prepared, plan.terms, memory, seed)
@@ -213,7 +205,7 @@ class GeneralPreference(LinearPreferenceModel):
 
     def _set_state(self, document: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)
-        extents = SPEC.give(self, document, arrays)
+        extents = self._give_state(document, arrays)
         rows = extents["dim"] if self.coef_ is not None else extents["items"]
         require_state(extents["two"] == 2, "there are two matrices of planes")
         require_state(extents["plane_rows"] == rows, "the planes do not fit the coefficients")

@@ -11,22 +11,20 @@ import numpy as np
 from pluralism.data.folds import FoldBy, folds
 from pluralism.errors import UsageError
 from pluralism.models.base import Callback
-from pluralism.models.bradley_terry import BradleyTerry
-from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.factor_places import PlacedByFactors, beside, fitted_proba, flat
 from pluralism.models.factor_selection import base_of, choose_factors
 from pluralism.models.fitting import (
     Memory,
     Plan,
     Uncertainty,
-    check_settings,
     choose_terms,
     learn,
-    run_fit,
 )
-from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.opening import opened
+from pluralism.models.pooled_control import PooledControl
+from pluralism.models.preparation import Prepared
 from pluralism.models.state import require_state
-from pluralism.random import RNG, as_seed
+from pluralism.random import RNG
 from pluralism.solvers import (
     FactorFit,
     FactorTerms,
@@ -36,7 +34,6 @@ from pluralism.solvers import (
     Terms,
     fit_gaussian_users,
     fit_tie_propensity,
-    suitable_threads,
     tie_offset,
 )
 
@@ -45,13 +42,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HierarchicalBradleyTerry"]
 
-CONTROL = ("ridge", "item_effects", "covariates", "position_bias", "use_features", "blocks", "tol", "max_iter")
 HELD_OUT = 5
 MANY_ROWS = 20_000
 UNIT_SAMPLE = 2048
 
 
-class HierarchicalBradleyTerry(PlacedByFactors):
+class HierarchicalBradleyTerry(PooledControl, PlacedByFactors):
     """A reward for each person, around that of the population or of the person's group.
 
     P(left preferred) = sigmoid(r(left) - r(right) + covariates) with, for a person u of group k,
@@ -152,20 +148,9 @@ class HierarchicalBradleyTerry(PlacedByFactors):
         callback: Callback | None = None,
     ) -> Self:
         """Fit to comparisons; parameters as in `BradleyTerry.fit`."""
-        self._forget()
-        check_settings(self)
-        self._check_own_settings()
-        prepared = prepare(
-            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
-        )
-        if self.ridge == 0:
-            refuse_separable(prepared)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
             plan = choose_terms(self, prepared, Terms(ties=self.ties == "davidson"), 1, memory, seed)
-            self.control_ = BradleyTerry(**self._control_settings(), rng=seed)
-            learn(self.control_, prepared, plan, run_fit(self.control_, prepared, plan.terms, 1, memory, seed))
+            self._learn_control(prepared, plan, memory, seed)
             decided = prepared if self.ties == "half" else prepared.without_ties()
             terms, selection = self._choose_factors(decided, plan, memory, seed)
             fit = self._run(decided, terms, memory, seed)
@@ -315,9 +300,6 @@ class HierarchicalBradleyTerry(PlacedByFactors):
             )
         return list(self.user_covariates)
 
-    def _control_settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in CONTROL} | {"uncertainty": False, "ties": self.ties}
-
     def _check_own_settings(self) -> None:
         def whole(value: object, least: int) -> bool:
             return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
@@ -338,21 +320,11 @@ class HierarchicalBradleyTerry(PlacedByFactors):
         ):
             refuse("loading_precision", '"auto" or a positive number')
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        document, arrays = super()._state()
-        control, control_arrays = self.control_._state()
-        document |= {"control": control, "control_rng": self.control_.rng}
-        return document, arrays | {f"control/{name}": value for name, value in control_arrays.items()}
-
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        super()._set_state(document, {k: v for k, v in arrays.items() if not k.startswith("control/")})
+        super()._set_state(document, arrays)
         positions = self.n_groups_ * len(self.factor_names_) + (self.tie_mean_ is not None)
         require_state(self.position_.shape[1] == positions, "positions and factors disagree")
         require_state(self.n_groups == self.n_groups_, "groups and parameters disagree")
-        self.control_ = BradleyTerry(**self._control_settings(), rng=document["control_rng"])
-        self.control_._set_state(
-            document["control"], {k[len("control/") :]: v for k, v in arrays.items() if k.startswith("control/")}
-        )
 
 
 def _spread(prepared: Prepared) -> float:

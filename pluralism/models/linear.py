@@ -207,6 +207,9 @@ class LinearPreferenceModel(PreferenceModel):
         """P(left), P(right) and P(tie) of rows with logits z, each of the user given (a row of `placed`)."""
         return _outcomes(z, self.tie_)
 
+    def _check_own_settings(self) -> None:
+        """Refuse settings of this model that cannot work, by name."""
+
     def _known_items(self, items: Items) -> tuple[Int[np.ndarray, " known"], Int[np.ndarray, " known"]]:
         """Positions in `items` of those with an effect, and where their effects are."""
         import pyarrow.compute as pc
@@ -231,7 +234,7 @@ class LinearPreferenceModel(PreferenceModel):
         return [HeadUncertainty.full(covariance, dim, n_items, unknown) for covariance in self.covariance_]
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        extents = self.spec.give(self, document, arrays)
+        extents = self._give_state(document, arrays)
         require_state(document["tie_"] >= 0, "tie_ is negative")
         require_state((self.dim_ is None) == (self.coef_ is None), "coefficients and dimensions disagree")
         require_state(

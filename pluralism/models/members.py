@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pluralism.errors import DataError, UsageError
-from pluralism.models.base import PreferenceModel, model_document, model_from_document
+from pluralism.models.base import PreferenceModel, model_document, model_from_document, part_of
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
@@ -127,9 +127,7 @@ def members_from(
     members: list[PreferenceModel] = []
     columns: list[Columns] = []
     for number, document in enumerate(documents):
-        prefix = f"member{number}/"
-        own = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-        members.append(model_from_document(document, own))
+        members.append(model_from_document(document, part_of(arrays, f"member{number}")))
         seen = None if document["all_columns"] else arrays[f"columns{number}"]
         if seen is not None:
             fits = seen.dtype == np.int64 and seen.ndim == 1 and len(seen) == members[-1].dim_ and dim is not None

@@ -12,22 +12,21 @@ import numpy as np
 from pluralism.errors import DataWarning, UsageError
 from pluralism.models.annotated import Annotated
 from pluralism.models.base import Callback
-from pluralism.models.bradley_terry import BradleyTerry
-from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.fitting import (
     Memory,
     Plan,
     Uncertainty,
-    check_settings,
     choose_terms,
     learn,
     run_fit,
     uncertainty,
 )
-from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.opening import opened
+from pluralism.models.pooled_control import PooledControl
+from pluralism.models.preparation import Prepared
 from pluralism.models.selection import GroupChoice, held_out_user_likelihood
-from pluralism.random import RNG, as_seed
-from pluralism.solvers import MixtureFit, Terms, suitable_threads
+from pluralism.random import RNG
+from pluralism.solvers import MixtureFit, Terms
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
@@ -37,21 +36,9 @@ __all__ = ["MixtureBradleyTerry"]
 
 N_FOLDS = 5
 PATIENCE = 2
-CONTROL = (
-    "ridge",
-    "item_effects",
-    "covariates",
-    "position_bias",
-    "use_features",
-    "ties",
-    "blocks",
-    "tol",
-    "max_iter",
-)
-"""Settings that the pooled control shares."""
 
 
-class MixtureBradleyTerry(Annotated):
+class MixtureBradleyTerry(PooledControl, Annotated):
     """Groups of users with a reward each, fitted by user-level EM.
 
     A user u of group k prefers left with probability sigmoid(r_k(left) - r_k(right)); groups have weights pi. All
@@ -158,17 +145,7 @@ class MixtureBradleyTerry(Annotated):
         callback: Callback | None = None,
     ) -> Self:
         """Fit to comparisons; parameters as in `BradleyTerry.fit`."""
-        self._forget()
-        check_settings(self)
-        self._check_own_settings()
-        prepared = prepare(
-            comparisons, self.covariates, position_bias=self.position_bias, use_features=self.use_features
-        )
-        if self.ridge == 0:
-            refuse_separable(prepared)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
             pooled = choose_terms(self, prepared, self._terms(1), 1, memory, seed)
             self._learn_control(prepared, pooled, memory, seed)
             selection = None
@@ -263,17 +240,6 @@ class MixtureBradleyTerry(Annotated):
             )
         return plans[chosen], fits[chosen], rows
 
-    def _learn_control(self, prepared: Prepared, pooled: Plan, memory: Memory, seed: int) -> None:
-        """Fit the K=1 control with the same terms."""
-        control = self._control(seed)
-        plan = Plan(pooled.terms.plain, pooled.ridge_choice, pooled.blocks)
-        learn(control, prepared, plan, run_fit(control, prepared, plan.terms, 1, memory, seed))
-        self.control_ = control
-
-    def _control(self, rng: RNG) -> BradleyTerry:
-        settings = {name: getattr(self, name) for name in CONTROL}
-        return BradleyTerry(**settings, uncertainty=self.uncertainty, rng=rng)
-
     def _check_own_settings(self) -> None:
         def refuse(name: str, allowed: str) -> None:
             raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
@@ -305,19 +271,13 @@ class MixtureBradleyTerry(Annotated):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()
-        control, control_arrays = self.control_._state()
-        document |= {"n_repairs_": self.n_repairs_, "control": control, "control_rng": self.control_.rng}
-        return document, arrays | {f"control/{name}": value for name, value in control_arrays.items()}
+        return document | {"n_repairs_": self.n_repairs_}, arrays
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        super()._set_state(document, {k: v for k, v in arrays.items() if not k.startswith("control/")})
+        super()._set_state(document, arrays)
         if self.n_groups not in ("auto", self.n_groups_):
             raise ValueError(f"the parameter n_groups is {self.n_groups!r}, the model has {self.n_groups_} groups")
         self.n_repairs_ = document["n_repairs_"]
-        self.control_ = self._control(document["control_rng"])
-        self.control_._set_state(
-            document["control"], {k[len("control/") :]: v for k, v in arrays.items() if k.startswith("control/")}
-        )
 
 
 def _scored_rows(prepared: Prepared) -> float:

@@ -14,12 +14,12 @@ from scipy.special import expit
 
 from pluralism.errors import UsageError
 from pluralism.models.base import Callback
-from pluralism.models.bradley_terry import BradleyTerry
 from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.fitting import Memory, check_settings, choose_terms
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.multi_source_fit import learn_sources
+from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
 from pluralism.models.state import require_state
 from pluralism.random import RNG, as_seed
@@ -150,16 +150,7 @@ class MultiSource(LinearPreferenceModel):
             As in `BradleyTerry.fit`.
         """
         self._forget()
-        control = BradleyTerry(
-            ridge=self.ridge,
-            item_effects=self.item_effects,
-            covariates=self.covariates,
-            position_bias=self.position_bias,
-            blocks=self.blocks,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            rng=self.rng,
-        )
+        control = pooled_control(self)
         check_settings(control)
         self._check()
         named, names = _by_source(comparisons)

@@ -14,13 +14,13 @@ from scipy.special import expit
 
 from pluralism.errors import UsageError
 from pluralism.models.base import Callback
-from pluralism.models.bradley_terry import BradleyTerry
 from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.fitting import Memory, check_settings, choose_terms
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.ordinal_fit import OrdinalSettings, learn_ordinal
 from pluralism.models.ordinal_rows import levels_of, ordinal_rows
+from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
 from pluralism.models.ratings_prior import ratings_direction
 from pluralism.random import RNG, as_seed
@@ -156,16 +156,7 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
         """
         self._forget()
         self._check()
-        control = BradleyTerry(
-            ridge=self.ridge,
-            item_effects=self.item_effects,
-            covariates=self.covariates,
-            position_bias=self.position_bias,
-            blocks=self.blocks,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            rng=self.rng,
-        )
+        control = pooled_control(self, ties="half")
         check_settings(control)
         prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
         if self.ridge == 0:

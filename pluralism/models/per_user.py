@@ -14,11 +14,9 @@ from scipy.special import expit
 
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
 from pluralism.models.base import Callback
-from pluralism.models.diagnosis import refuse_separable
 from pluralism.models.fitting import (
     Memory,
     Plan,
-    check_settings,
     choose_terms,
     feature_unit,
     held_out_blocks,
@@ -27,10 +25,11 @@ from pluralism.models.fitting import (
 )
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
-from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.opening import opened
+from pluralism.models.preparation import Prepared
 from pluralism.models.state import extended, require_state
-from pluralism.random import RNG, as_seed
-from pluralism.solvers import FeatureMatrix, MixtureObjective, PairProblem, Terms, fit_mixture, suitable_threads
+from pluralism.random import RNG
+from pluralism.solvers import FeatureMatrix, MixtureObjective, PairProblem, Terms, fit_mixture
 from pluralism.solvers.user_ridge import fit_user_heads
 
 if TYPE_CHECKING:
@@ -122,14 +121,7 @@ class PerUserRidge(LinearPreferenceModel):
         callback: Callback | None = None,
     ) -> Self:
         """Fit to comparisons; parameters as in `BradleyTerry.fit`."""
-        self._forget()
-        self._check_settings()
-        prepared = prepare(comparisons, self.covariates, position_bias=self.position_bias)
-        if self.ridge == 0:
-            refuse_separable(prepared)
-        seed = as_seed(self.rng)
-        memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
-        with suitable_threads(prepared.problem):
+        with opened(self, comparisons, checkpoint, callback) as (prepared, memory, seed):
             plan = choose_terms(self, prepared, Terms(), 1, memory, seed)
             if prepared.problem.features is None and prepared.problem.n_items > MOST_ITEMS:
                 raise DataError(
@@ -288,8 +280,7 @@ class PerUserRidge(LinearPreferenceModel):
 
         return train, held, offset(train), offset(held), pooled(held)
 
-    def _check_settings(self) -> None:
-        check_settings(self)
+    def _check_own_settings(self) -> None:
         if self.around not in ("pooled", "zero"):
             raise UsageError(f"around={self.around!r} is not possible.", fix='around is "pooled" or "zero".')
         fine = isinstance(self.user_ridge, (int, float, np.number)) and not isinstance(self.user_ridge, bool)
