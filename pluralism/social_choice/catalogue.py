@@ -10,19 +10,24 @@ from pluralism.social_choice.baldwin import baldwin, nanson
 from pluralism.social_choice.borda import borda
 from pluralism.social_choice.coombs import coombs
 from pluralism.social_choice.copeland import copeland
+from pluralism.social_choice.equal_shares import equal_shares
 from pluralism.social_choice.external import external
 from pluralism.social_choice.instant_runoff import instant_runoff
 from pluralism.social_choice.kemeny import kemeny
 from pluralism.social_choice.maximal_lottery import maximal_lottery
 from pluralism.social_choice.minimax import minimax
+from pluralism.social_choice.pav import pav
 from pluralism.social_choice.plurality import plurality
 from pluralism.social_choice.positional_scoring import dowdall, veto
 from pluralism.social_choice.ranked_pairs import ranked_pairs
 from pluralism.social_choice.rule import Rule
 from pluralism.social_choice.schulze import schulze
+from pluralism.social_choice.sequential_pav import sequential_pav
+from pluralism.social_choice.sequential_phragmen import sequential_phragmen
+from pluralism.social_choice.single_transferable_vote import single_transferable_vote
 from pluralism.social_choice.split_cycle import split_cycle
 
-__all__ = ["find_rule", "rules"]
+__all__ = ["committee_rules", "find_rule", "rules"]
 
 _RULES: tuple[Rule[Any], ...] = (
     approval,
@@ -43,10 +48,23 @@ _RULES: tuple[Rule[Any], ...] = (
     veto,
 )
 
+_COMMITTEE_RULES: tuple[Rule[Any], ...] = (
+    equal_shares,
+    pav,
+    sequential_pav,
+    sequential_phragmen,
+    single_transferable_vote,
+)
+
 
 def rules() -> dict[str, Rule[Any]]:
-    """All rules of this package, by name."""
+    """All rules of this package that choose one candidate, by name."""
     return {each.name: each for each in _RULES}
+
+
+def committee_rules() -> dict[str, Rule[Any]]:
+    """All rules of this package that fill a number of seats, by name."""
+    return {each.name: each for each in _COMMITTEE_RULES}
 
 
 def find_rule(name: str) -> Rule[Any]:
@@ -61,7 +79,7 @@ def find_rule(name: str) -> Rule[Any]:
     """
     if ":" in name:
         return external(name)
-    known = rules()
+    known = rules() | committee_rules()
     if name not in known:
         raise UsageError(f"There is no rule {name!r}.", fix=f"Rules are {', '.join(sorted(known))}.")
     return known[name]

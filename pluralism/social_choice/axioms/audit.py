@@ -45,6 +45,8 @@ _BY_SEARCH: dict[str, Callable[[Chooser, Profile, np.random.Generator, int], Axi
     "reinforcement": check_reinforcement,
 }
 
+_OF_WINNERS = ("monotonicity", "participation", "reinforcement")
+
 
 def audit(
     rule: Rule[Any] | Callable[..., Outcome | Lottery],
@@ -60,7 +62,8 @@ def audit(
     Parameters
     ----------
     rule : Rule or callable
-        Takes a `Profile` and gives an `Outcome` (or a `Lottery`, of which all that can be drawn count as winners).
+        Takes a `Profile` and gives an `Outcome`, or a `Lottery`, of which all that can be drawn count as winners;
+        monotonicity, participation and reinforcement are not checked of lotteries.
     profile : Profile
     axioms : sequence of str
         Of the names in `pluralism.social_choice.rule.AXIOMS`.
@@ -153,4 +156,6 @@ def _known(axioms: Sequence[str]) -> list[str]:
 def _check(name: str, choose: Chooser, profile: Profile, rng: np.random.Generator, tries: int) -> AxiomCheck:
     if name in _OF_ONE_PROFILE:
         return _OF_ONE_PROFILE[name](choose, profile)
+    if name in _OF_WINNERS and choose.draws(profile):
+        return AxiomCheck(name, "vacuous", "not stated for lotteries, whose probabilities it would have to compare")
     return _BY_SEARCH[name](choose, profile, rng, tries)

@@ -165,6 +165,10 @@ class Chooser:
             )
         return outcome.winners
 
+    def draws(self, profile: Profile) -> bool:
+        """Whether the rule gives a lottery."""
+        return isinstance(self.rule(profile, **self.options), Lottery)
+
 
 def violation(
     axiom: str, text: str, profiles: tuple[Profile, ...], winners: tuple[tuple[str, ...], ...], tried: int = 0
