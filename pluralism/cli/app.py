@@ -18,11 +18,12 @@ from pluralism.cli.embed import embed
 from pluralism.cli.evaluate import evaluate
 from pluralism.cli.failures import INTERRUPTED, readable_warnings, report_failure, stopped
 from pluralism.cli.fit import fit
+from pluralism.cli.interview import interview
 from pluralism.cli.report import report
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, report)
+COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, report, interview)
 RESUMABLE = ("fit", "embed", "compare")
 
 

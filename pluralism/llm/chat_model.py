@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import logsumexp
 
 from pluralism.errors import LanguageModelError, RefusalError, ReplyFormatError, UsageError
 from pluralism.llm.deadline import Deadline
@@ -345,7 +344,7 @@ class ChatModel(abc.ABC):
 
 def _choice(weights: Weights, offered: Options, least: float | None) -> Choice | None:
     """The choice that token probabilities make; None where they hardly speak of the options."""
-    log_mass = float(logsumexp(weights.log_probabilities))
+    log_mass = float(np.logaddexp.reduce(weights.log_probabilities))
     if least is None:
         least = 0.0 if weights.method == "exact" else _LEAST_MASS
     if log_mass == -np.inf or np.exp(log_mass) < least:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pluralism.elicitation.interview.state import InterviewState
-from pluralism.elicitation.moral_graph import MoralGraph
-from pluralism.elicitation.vote_log import VoteLog
 from pluralism.errors import InterviewError
+
+if TYPE_CHECKING:
+    from pluralism.elicitation.moral_graph import MoralGraph
 
 __all__ = ["contribute"]
 
@@ -46,7 +49,7 @@ def contribute(graph: MoralGraph, state: InterviewState, *, partial: bool = Fals
     graph = graph.with_hypotheses(one for one in asked if one.id not in known)
     rows = state.vote_rows()
     if rows:
-        graph = graph.with_votes(VoteLog.from_frame(rows))
+        graph = graph.with_votes(rows)
     for name, verdict in state.verdicts.items():
         if own is not None and verdict == "same" and graph.value_of(name) != graph.value_of(own.id):
             graph = graph.merge_cards(graph.value_of(own.id), graph.value_of(name), by=state.begun.participant)

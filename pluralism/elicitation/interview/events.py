@@ -75,7 +75,6 @@ class Proposal(_Part):
     card_id: str
     card: CardText
     similarity: float
-    source: Source
 
 
 class BallotItem(_Part):
@@ -226,6 +225,7 @@ class DuplicatesProposed(_Body):
     actor: ClassVar[Literal["participant", "system"]] = "system"
     kind: Literal["duplicates_proposed"] = "duplicates_proposed"
     proposals: tuple[Proposal, ...]
+    source: Source
 
 
 class DuplicateJudged(_Body):
@@ -335,6 +335,14 @@ class Event:
     def kind(self) -> str:
         """What happened."""
         return self.body.kind
+
+    @property
+    def usage(self) -> Usage:
+        """What language models were asked for in it."""
+        if isinstance(self.body, BallotDrawn):
+            return sum((item.story_source.usage for item in self.body.items), Usage())
+        source = getattr(self.body, "source", None)
+        return source.usage if isinstance(source, Source) else Usage()
 
     def __repr__(self) -> str:
         return f"Event({self.seq}, {self.kind})"

@@ -94,8 +94,7 @@ def apply(state: InterviewState | None, event: Event) -> InterviewState:
         raise InterviewError("The interview is started already.", fix="Go on with it.")
     changed = _STEPS[type(body)](state, body, event.at)
     word = event.at if body.actor == "participant" else state.last_word_at
-    source = getattr(body, "source", None)
-    usage = state.usage if source is None else state.usage + source.usage
+    usage = state.usage + event.usage
     return replace(changed, version=state.version + 1, last_at=event.at, last_word_at=word, usage=usage)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from pluralism.elicitation.hypothesis import UpgradeHypothesis
 from pluralism.elicitation.interview.case import Case
 from pluralism.elicitation.interview.interviewers.interviewer import Candidate
-from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.embeddings import Encoder, HashingEncoder
 from pluralism.random import as_generator
+
+if TYPE_CHECKING:
+    from pluralism.elicitation.moral_graph import MoralGraph
 
 __all__ = ["Pair", "Pool", "StaticPool"]
 

@@ -37,6 +37,7 @@ TEXT_PLACES: dict[str, frozenset[str]] = {
         "card", "advice", "fill_in", "edit", "revise", "confirm", "form_title", "form_description", "form_policies",
         "wish", "your_card", "other_card", "duplicate", "same", "different", "not_sure", "first", "then", "vote",
         "upgrade", "no_upgrade", "comment", "survey", "done", "paused", "withdrawn", "expired",
+        "hint_text", "hint_choice", "hint_keep", "hint_skip",
     )
 } | {"plain_story": frozenset({"source", "wiser", "context"})}  # fmt: skip
 

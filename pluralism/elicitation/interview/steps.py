@@ -84,20 +84,15 @@ class Steps:
         card = _confirmed(state)
         near = {one.id: one for one in self.pool.near(card, state.begun.limits.proposals)}
         if not near:
-            return [DuplicatesProposed(proposals=())]
+            return [DuplicatesProposed(proposals=(), source=Source(by="pool"))]
         talk = self._conversation(state)
         failures, found = self._try("duplicates", state, lambda who: who.same(card, tuple(near.values()), talk))
         proposals = tuple(
-            Proposal(
-                card_id=name,
-                card=CardText.of(near[name].card),
-                similarity=near[name].similarity,
-                source=found.source,
-            )
+            Proposal(card_id=name, card=CardText.of(near[name].card), similarity=near[name].similarity)
             for name in found.ids
             if name in near
         )
-        return [*failures, DuplicatesProposed(proposals=proposals)]
+        return [*failures, DuplicatesProposed(proposals=proposals, source=found.source)]
 
     def _ballot(self, state: InterviewState, show: Show) -> list[Body]:
         card, limits = _confirmed(state), state.begun.limits
