@@ -5,6 +5,7 @@ from __future__ import annotations
 # Not lazy: a solver has the name of its file, which a later import of the file would put in its place.
 from pluralism.policy.best_of_n import best_of_n, estimate_best_of_n, worst_of_n
 from pluralism.policy.binary_target import binary_target
+from pluralism.policy.by_rule import policy_by_rule, policy_rules
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.comparison import PolicyComparison, compare_policies
 from pluralism.policy.directional_policy import DirectionalPolicy, attribute_utilities
@@ -16,11 +17,16 @@ from pluralism.policy.inference_comparison import InferenceComparison, compare_i
 from pluralism.policy.kl_budget import kl_budget
 from pluralism.policy.kl_optimal import kl_optimal
 from pluralism.policy.leximin import leximin
+from pluralism.policy.maxmin import maxmin
+from pluralism.policy.minimax_regret import minimax_regret
 from pluralism.policy.moment_target import moment_target, opinion_target
+from pluralism.policy.p_mean import nash, p_mean
+from pluralism.policy.pessimistic import pessimistic
 from pluralism.policy.preference_game import PreferenceGame
 from pluralism.policy.pro_loss import plackett_luce_nll, pro_loss
 from pluralism.policy.regularised_nash import regularised_nash
 from pluralism.policy.rejection_sampling import ConditionalRanker, RejectionSampling, rejection_sampling
+from pluralism.policy.robust import cvar, robust_mean
 from pluralism.policy.sample_minimum import sample_minimum
 from pluralism.policy.self_play import SelfPlay, self_play
 from pluralism.policy.sppo_loss import soft_win_rates, sppo_log_partition, sppo_loss
@@ -47,6 +53,7 @@ __all__ = [
     "calibrated_tilt",
     "compare_inference",
     "compare_policies",
+    "cvar",
     "estimate_best_of_n",
     "f_divergence",
     "f_dpg",
@@ -57,12 +64,20 @@ __all__ = [
     "kl_budget",
     "kl_optimal",
     "leximin",
+    "maxmin",
+    "minimax_regret",
     "moment_target",
+    "nash",
     "opinion_target",
+    "p_mean",
+    "pessimistic",
     "plackett_luce_nll",
+    "policy_by_rule",
+    "policy_rules",
     "pro_loss",
     "regularised_nash",
     "rejection_sampling",
+    "robust_mean",
     "sample_minimum",
     "self_play",
     "soft_win_rates",

@@ -1,0 +1,139 @@
+"""Policies by the name of a rule: welfare functions, votes and baselines behind one door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pluralism.errors import UsageError
+from pluralism.policy.best_of_n import best_of_n
+from pluralism.policy.finite_policy import FinitePolicy
+from pluralism.policy.kl_optimal import kl_optimal
+from pluralism.policy.leximin import leximin
+from pluralism.policy.maxmin import maxmin
+from pluralism.policy.minimax_regret import minimax_regret
+from pluralism.policy.p_mean import nash, p_mean
+from pluralism.policy.robust import cvar, robust_mean
+from pluralism.policy.sample_minimum import sample_minimum
+from pluralism.policy.voting import by_voting
+from pluralism.social_choice.catalogue import rules
+from pluralism.social_choice.profile import Profile
+from pluralism.social_choice.utilities import Utilities
+
+__all__ = ["COMPARES_GROUPS", "WELFARE_RULES", "meet_kl", "policy_by_rule", "policy_rules"]
+
+WELFARE_RULES: Mapping[str, tuple[Callable[..., FinitePolicy], tuple[str, ...]]] = {
+    "utilitarian": (kl_optimal, ("beta",)),
+    "maxmin": (maxmin, ("beta", "scope")),
+    "nash": (nash, ("beta", "scope")),
+    "pmean": (p_mean, ("beta", "scope", "rho")),
+    "cvar": (cvar, ("beta", "scope", "alpha")),
+    "robust": (robust_mean, ("beta", "scope", "radius")),
+    "minimax-regret": (minimax_regret, ("beta", "scope")),
+    "leximin": (leximin, ("scope",)),
+    "sample-minimum": (sample_minimum, ("beta",)),
+    "best-of-n": (best_of_n, ("n",)),
+}
+"""Solvers by name, with the settings that each takes; the rules of rankings are taken from `social_choice`."""
+
+COMPARES_GROUPS = frozenset(WELFARE_RULES) - {"nash"}
+"""Rules that mean something only if the utilities of different groups have a common unit."""
+
+_NEEDED = {"rho", "alpha", "radius", "n"}
+MOST_HALVINGS = 60
+
+
+def policy_rules() -> tuple[str, ...]:
+    """Names of all rules that `policy_by_rule` knows: welfare rules, then rules of rankings."""
+    votes = [name for name, each in rules().items() if each.takes is Profile]
+    return (*WELFARE_RULES, *votes)
+
+
+def policy_by_rule(
+    utilities: Utilities,
+    rule: str,
+    *,
+    beta: float | None = None,
+    kl: float | None = None,
+    **settings: Any,
+) -> FinitePolicy:
+    """The policy of a rule on these candidates.
+
+    Parameters
+    ----------
+    utilities : Utilities
+    rule : str
+        One of `policy_rules()`.
+    beta : float, optional
+        Price of a nat of KL, for rules that have one; 0 by default.
+    kl : float, optional
+        In the place of beta: the price is chosen so that the mean KL from the reference is at most this, in nats.
+    **settings
+        What the rule takes beside: `scope`, `rho` (pmean), `alpha` (cvar), `radius` (robust), `n` (best-of-n).
+
+    Raises
+    ------
+    UsageError
+        If there is no such rule, or it takes other settings.
+    """
+    if rule not in policy_rules():
+        raise UsageError(f"There is no rule {rule!r}.", fix=f"Rules are {', '.join(policy_rules())}.")
+    if beta is not None and kl is not None:
+        raise UsageError("beta and kl exclude each other.", fix="Give the price of KL, or how much of it there may be.")
+    function, takes = WELFARE_RULES.get(rule, (None, ()))
+    given = {name: value for name, value in settings.items() if value is not None}
+    unknown = [name for name in given if name not in takes]
+    if unknown or ("beta" not in takes and (beta is not None or kl is not None)):
+        name = unknown[0] if unknown else "beta" if beta is not None else "kl"
+        settings_of = ", ".join(takes) if takes else "no settings: it counts the orders of the groups alone"
+        raise UsageError(f"The rule {rule!r} does not take {name}.", fix=f"It takes {settings_of}.")
+    missing = [name for name in takes if name in _NEEDED and name not in given]
+    if missing:
+        raise UsageError(f"The rule {rule!r} needs {missing[0]}.", fix=f"Give {missing[0]}=.")
+    if function is None:
+        return by_voting(utilities, rule)
+    if "beta" not in takes:
+        return function(utilities, **given)
+    if kl is not None:
+        return meet_kl(lambda price: function(utilities, beta=price, **given), kl)
+    return function(utilities, beta=0.0 if beta is None else beta, **given)
+
+
+def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1e-3) -> FinitePolicy:
+    """The policy of the lowest price whose mean KL from the reference is at most `kl`, by bisection of the price.
+
+    The KL of an optimum falls as its price rises, so that the price that meets a budget can be bracketed.
+
+    Parameters
+    ----------
+    solve : callable
+        From a price beta to the policy that is best at it.
+    kl : float
+        Budget in nats, above 0.
+    tol : float
+        Share of the budget that may be left.
+    """
+    if not (np.isfinite(kl) and kl > 0):
+        raise UsageError(f"kl={kl!r} is not possible.", fix="It is a budget in nats, above 0.")
+    free = solve(0.0)
+    if free.kl_mean <= kl:
+        return free
+    low, high = -12.0, 2.0
+    best = solve(10.0**high)
+    while best.kl_mean > kl and high < 12.0:
+        low, high = high, high + 2.0
+        best = solve(10.0**high)
+    if best.kl_mean > kl:
+        raise UsageError(f"No price of KL keeps it at {kl:g}.", fix="Allow more.")
+    for _ in range(MOST_HALVINGS):
+        if best.kl_mean >= (1.0 - tol) * kl:
+            break
+        middle = 0.5 * (low + high)
+        found = solve(10.0**middle)
+        if found.kl_mean <= kl:
+            best, high = found, middle
+        else:
+            low = middle
+    return best

@@ -1,0 +1,122 @@
+"""From a welfare rule as a set of group weights to a policy with its proof."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from pluralism.errors import UsageError
+from pluralism.policy.certificate import Certificate
+from pluralism.policy.finite_policy import FinitePolicy
+from pluralism.social_choice.utilities import Utilities
+from pluralism.solvers.saddle import solve_saddle, solve_saddle_each
+from pluralism.solvers.weight_sets import WeightSet
+
+__all__ = ["Scope", "check_scope", "gains_over", "saddle_policy"]
+
+Scope = Literal["global", "per_prompt"]
+"""Whether means over prompts are compared, with one weight for each group, or every prompt is solved by itself."""
+
+NO_GAIN = 1e-9
+"""Gains of all groups below this share of the range of the utilities are rounding."""
+
+
+def check_scope(scope: str) -> None:
+    """Refuse what is no scope."""
+    if scope not in ("global", "per_prompt"):
+        raise UsageError(f"scope={scope!r} is not possible.", fix='It is "global" or "per_prompt".')
+
+
+def gains_over(
+    utilities: Utilities, disagreement: Float[np.ndarray, " groups"] | None
+) -> Float[np.ndarray, "prompts candidates groups"]:
+    """Utilities less what each group has if nothing is agreed on; by default under the reference, on each prompt."""
+    if disagreement is None:
+        return utilities.values - utilities.reference_mean[:, None]
+    point = np.asarray(disagreement, dtype=np.float64)
+    if point.shape != (utilities.n_groups,) or not np.isfinite(point).all():
+        raise UsageError(
+            f"A disagreement point is {utilities.n_groups} finite numbers.", fix="Give one utility for each group."
+        )
+    return utilities.values - point
+
+
+def saddle_policy(
+    utilities: Utilities,
+    weight_set: WeightSet,
+    *,
+    beta: float,
+    scope: Scope,
+    problem: str,
+    method: str,
+    values: Float[np.ndarray, "prompts candidates groups"] | None = None,
+) -> FinitePolicy:
+    """The policy of the largest welfare less beta times its KL; welfare is the least of w.u over a set of weights.
+
+    Parameters
+    ----------
+    values : array of shape (prompts, candidates, groups), optional
+        What welfare is of; left out, the utilities.
+
+    Returns
+    -------
+    FinitePolicy
+        Where the rule needs every group to gain and no policy does that, the reference policy, with a note.
+    """
+    check_scope(scope)
+    worth = utilities.values if values is None else values
+    logs = utilities.log_reference
+    able = np.ones(utilities.n_prompts if scope == "per_prompt" else 1, dtype=bool)
+    if weight_set.positive:
+        able = _all_can_gain(worth, utilities, weight_set, scope)
+    if scope == "global":
+        if not able[0]:
+            return _nothing_to_gain(utilities, method)
+        found = solve_saddle(worth, logs, weight_set, beta=beta, prompt_weights=utilities.prompt_weights)
+        log_probs, weights = found.log_policy, found.weights
+        reached = utilities.prompt_weights @ np.einsum("xy,xyk->xk", np.exp(log_probs), worth)
+    else:
+        rows = np.flatnonzero(able)
+        if not len(rows):
+            return _nothing_to_gain(utilities, method)
+        found = solve_saddle_each(worth[rows], logs[rows], weight_set, beta=beta)
+        log_probs, weights = logs.copy(), found.weights
+        log_probs[rows] = found.log_policy
+        reached = np.einsum("xy,xyk->xk", np.exp(found.log_policy), worth[rows])
+    slackness = None
+    if weight_set.total and np.isinf(weight_set.cap).all() and weight_set.level == 0.0:
+        least = np.atleast_2d(reached)
+        slackness = np.max(weights * (least - least.min(axis=1, keepdims=True)), axis=1)
+    certificate = Certificate(
+        problem,
+        found.value,
+        found.value + found.gap,
+        weights / weights.sum(axis=1, keepdims=True),
+        slackness,
+        float(found.away.max()),
+    )
+    stuck = int((~able).sum())
+    notes = (f"On {stuck:,} of {len(able):,} prompts no policy serves all groups better than the reference.",)
+    return FinitePolicy(log_probs, utilities, method, certificate, notes if stuck else ())
+
+
+def _all_can_gain(
+    gains: Float[np.ndarray, "prompts candidates groups"], utilities: Utilities, weight_set: WeightSet, scope: Scope
+) -> np.ndarray:
+    """Whether some policy gives every group of positive share more than nothing, for each problem."""
+    inner = gains[..., weight_set.members]
+    simplex = WeightSet.simplex(inner.shape[2])
+    there = utilities.mask[..., None]
+    width = np.where(there, inner, -np.inf).max(axis=1) - np.where(there, inner, np.inf).min(axis=1)
+    if scope == "global":
+        best = solve_saddle(inner, utilities.log_reference, simplex, beta=0.0, prompt_weights=utilities.prompt_weights)
+        return best.value > NO_GAIN * max(float(width.max()), 1e-300)
+    best = solve_saddle_each(inner, utilities.log_reference, simplex, beta=0.0)
+    return best.value > NO_GAIN * np.maximum(width.max(axis=1), 1e-300)
+
+
+def _nothing_to_gain(utilities: Utilities, method: str) -> FinitePolicy:
+    note = "No policy serves all groups better than the point of disagreement: this is the reference policy."
+    return FinitePolicy(utilities.log_reference, utilities, method, notes=(note,))
