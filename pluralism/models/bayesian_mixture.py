@@ -12,7 +12,7 @@ import pyarrow as pa
 from jaxtyping import Float
 from scipy.special import expit, softmax
 
-from pluralism.errors import ConvergenceWarning, UsageError
+from pluralism.errors import ConvergenceWarning
 from pluralism.models.base import Callback
 from pluralism.models.bayesian_posterior import BayesianPosterior, occupied_groups
 from pluralism.models.diagnosis import diagnose
@@ -22,6 +22,7 @@ from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.opening import opened
 from pluralism.models.preparation import Prepared
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG
 from pluralism.solvers import Terms
@@ -382,26 +383,21 @@ class BayesianMixture(LinearPreferenceModel):
             )
 
     def _check_own_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
         for name in ("n_groups", "n_init", "steps", "draws", "warmup"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
-                refuse(name, "an integer of at least 1")
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "an integer of at least 1")
         for name in ("concentration", "learning_rate"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not (isinstance(value, (int, float)) and 0 < value < np.inf):
-                refuse(name, "a positive number")
+            if not (is_number(getattr(self, name)) and getattr(self, name) > 0):
+                refuse(self, name, "a positive number")
         for name, allowed in (
             ("centre", ("zero", "pooled")),
             ("engine", ("vi", "svi", "nuts")),
             ("covariance", ("auto", "full", "diagonal")),
         ):
             if getattr(self, name) not in allowed:
-                refuse(name, " or ".join(f'"{choice}"' for choice in allowed))
+                refuse(self, name, " or ".join(f'"{choice}"' for choice in allowed))
         if self.ridge == 0:
-            refuse("ridge", '"auto" or a positive number, for a posterior needs a prior')
+            refuse(self, "ridge", '"auto" or a positive number, for a posterior needs a prior')
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         extents = SPEC.give(self, document, arrays)

@@ -22,6 +22,7 @@ from pluralism.models.members import warn_once, with_columns
 from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
 from pluralism.models.rejection import RejectionReport, audit
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import require_state
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import Terms, suitable_threads
@@ -264,29 +265,22 @@ class CollaborativeReward(LinearPreferenceModel):
         )
 
     def _check_own_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def number(value: object) -> bool:
-            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-        if not (number(self.flip_rate) and 0 <= self.flip_rate < 0.5):
-            refuse("flip_rate", "a share in [0, 0.5)")
+        if not (is_number(self.flip_rate) and 0 <= self.flip_rate < 0.5):
+            refuse(self, "flip_rate", "a share in [0, 0.5)")
         if self.method not in ("peer", "self", "corrected"):
-            refuse("method", '"peer", "self" or "corrected"')
+            refuse(self, "method", '"peer", "self" or "corrected"')
         if self.within not in ("all", "user", "group"):
-            refuse("within", '"all", "user" or "group"')
+            refuse(self, "within", '"all", "user" or "group"')
         if self.within != "all" and self.method == "corrected":
-            refuse("within", '"all" where method="corrected", which ranks nothing')
-        if not (number(self.feature_share) and 0 < self.feature_share <= 1):
-            refuse("feature_share", "a share in (0, 1]")
+            refuse(self, "within", '"all" where method="corrected", which ranks nothing')
+        if not (is_number(self.feature_share) and 0 < self.feature_share <= 1):
+            refuse(self, "feature_share", "a share in (0, 1]")
         for name in ("n_rounds", "warm_up"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                refuse(name, "an integer of at least 1")
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "an integer of at least 1")
         widths = self.feature_blocks
         if widths is not None and (len(widths) != 2 or not all(isinstance(w, int) and w >= 1 for w in widths)):
-            refuse("feature_blocks", "None, or two widths, such as (384, 768)")
+            refuse(self, "feature_blocks", "None, or two widths, such as (384, 768)")
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()

@@ -21,6 +21,7 @@ from pluralism.models.members import Columns, member_arrays, members_from, resam
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import prepare
 from pluralism.models.recipes import model_from_recipe
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG, as_seed
 
@@ -375,25 +376,21 @@ class RewardEnsemble(PreferenceModel):
         return drawn
 
     def _check_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        whole = isinstance(self.n_members, (int, np.integer)) and not isinstance(self.n_members, bool)
-        if not whole or self.n_members < 1:
-            refuse("n_members", "an integer of at least 1")
+        if not is_whole(self.n_members):
+            refuse(self, "n_members", "an integer of at least 1")
         if not isinstance(self.base, (str, PreferenceModel)):
-            refuse("base", "the name of a recipe, or an unfitted model")
+            refuse(self, "base", "the name of a recipe, or an unfitted model")
         if self.resample not in ("user", "prompt", None):
-            refuse("resample", '"user", "prompt" or None')
+            refuse(self, "resample", '"user", "prompt" or None')
         if self.aggregate not in ("mean", "median", "min", "mean_minus_sd"):
-            refuse("aggregate", '"mean", "median", "min" or "mean_minus_sd"')
-        if not (isinstance(self.k, (int, float)) and np.isfinite(self.k) and self.k >= 0):
-            refuse("k", "a number of standard deviations, at least 0")
-        if not (isinstance(self.feature_share, (int, float)) and 0 < self.feature_share <= 1):
-            refuse("feature_share", "a share in (0, 1]")
+            refuse(self, "aggregate", '"mean", "median", "min" or "mean_minus_sd"')
+        if not (is_number(self.k) and self.k >= 0):
+            refuse(self, "k", "a number of standard deviations, at least 0")
+        if not (is_number(self.feature_share) and 0 < self.feature_share <= 1):
+            refuse(self, "feature_share", "a share in (0, 1]")
         blocks = self.feature_blocks
         if blocks is not None and (len(blocks) == 0 or not all(isinstance(w, int) and w >= 1 for w in blocks)):
-            refuse("feature_blocks", "None, or the widths of the blocks, such as (384, 768)")
+            refuse(self, "feature_blocks", "None, or the widths of the blocks, such as (384, 768)")
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()

@@ -21,6 +21,7 @@ from pluralism.models.diagnosis import diagnose
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.preparation import Prepared
 from pluralism.models.selection import RidgeChoice, choose_ridge
+from pluralism.models.settings import is_number, refuse
 from pluralism.solvers import (
     MixtureFit,
     MixtureObjective,
@@ -399,22 +400,17 @@ def feature_unit(prepared: Prepared) -> float:
 
 def check_settings(model: Any) -> None:
     """Refuse settings that cannot work, by name."""
-
-    def refuse(name: str, allowed: str) -> None:
-        raise UsageError(f"{name}={getattr(model, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-    def number(value: Any) -> bool:
-        return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-
-    if model.ridge != "auto" and not (number(model.ridge) and model.ridge >= 0):
-        refuse("ridge", '"auto" or a number of at least 0')
-    if model.item_effects not in ("auto", True, False) and not (number(model.item_effects) and model.item_effects > 0):
-        refuse("item_effects", '"auto", True, False or a positive precision')
+    if model.ridge != "auto" and not (is_number(model.ridge) and model.ridge >= 0):
+        refuse(model, "ridge", '"auto" or a number of at least 0')
+    if model.item_effects not in ("auto", True, False) and not (
+        is_number(model.item_effects) and model.item_effects > 0
+    ):
+        refuse(model, "item_effects", '"auto", True, False or a positive precision')
     if isinstance(model.covariates, str) or not all(isinstance(name, str) for name in model.covariates):
-        refuse("covariates", 'a sequence of names, such as ("length",)')
+        refuse(model, "covariates", 'a sequence of names, such as ("length",)')
     if model.ties not in ("half", "davidson"):
-        refuse("ties", '"half" or "davidson"')
-    if not (number(model.tol) and model.tol > 0):
-        refuse("tol", "a positive number")
-    if not (number(model.max_iter) and model.max_iter >= 1):
-        refuse("max_iter", "an integer of at least 1")
+        refuse(model, "ties", '"half" or "davidson"')
+    if not (is_number(model.tol) and model.tol > 0):
+        refuse(model, "tol", "a positive number")
+    if not (is_number(model.max_iter) and model.max_iter >= 1):
+        refuse(model, "max_iter", "an integer of at least 1")

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
 
-from pluralism.errors import UsageError
 from pluralism.models.base import Callback
 from pluralism.models.fitting import choose_terms, learn, run_fit
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.opening import opened
 from pluralism.models.preparation import Prepared
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.skew_fit import SkewFit, choose_rank, fit_skew, linear_uncertainty
 from pluralism.models.state import extended, require_state
 from pluralism.random import RNG
@@ -189,19 +189,12 @@ class GeneralPreference(LinearPreferenceModel):
         self.intransitivity_ = skew.intransitivity
 
     def _check_own_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def whole(value: object, least: int) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
-
-        if self.rank != "auto" and not whole(self.rank, 0):
-            refuse("rank", '"auto" or an integer of at least 0')
-        if not whole(self.max_rank, 1):
-            refuse("max_rank", "an integer of at least 1")
-        number = isinstance(self.skew_ridge, (int, float)) and not isinstance(self.skew_ridge, bool)
-        if self.skew_ridge != "auto" and not (number and 0 < float(self.skew_ridge) < np.inf):
-            refuse("skew_ridge", '"auto" or a positive number')
+        if self.rank != "auto" and not is_whole(self.rank, 0):
+            refuse(self, "rank", '"auto" or an integer of at least 0')
+        if not is_whole(self.max_rank, 1):
+            refuse(self, "max_rank", "an integer of at least 1")
+        if self.skew_ridge != "auto" and not (is_number(self.skew_ridge) and float(self.skew_ridge) > 0):
+            refuse(self, "skew_ridge", '"auto" or a positive number')
 
     def _set_state(self, document: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)

@@ -23,6 +23,7 @@ from pluralism.models.fitting import (
 from pluralism.models.opening import opened
 from pluralism.models.pooled_control import PooledControl
 from pluralism.models.preparation import Prepared
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import require_state
 from pluralism.random import RNG
 from pluralism.solvers import (
@@ -301,24 +302,18 @@ class HierarchicalBradleyTerry(PooledControl, PlacedByFactors):
         return list(self.user_covariates)
 
     def _check_own_settings(self) -> None:
-        def whole(value: object, least: int) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
-
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        if not whole(self.n_groups, 1):
-            refuse("n_groups", "an integer of at least 1")
-        if self.rank != "auto" and not whole(self.rank, 0):
-            refuse("rank", '"auto" or an integer of at least 0')
-        if not whole(self.max_rank, 0):
-            refuse("max_rank", "an integer of at least 0")
+        if not is_whole(self.n_groups, 1):
+            refuse(self, "n_groups", "an integer of at least 1")
+        if self.rank != "auto" and not is_whole(self.rank, 0):
+            refuse(self, "rank", '"auto" or an integer of at least 0')
+        if not is_whole(self.max_rank, 0):
+            refuse(self, "max_rank", "an integer of at least 0")
         if self.item_loadings not in ("auto", True, False):
-            refuse("item_loadings", '"auto", True or False')
+            refuse(self, "item_loadings", '"auto", True or False')
         if self.loading_precision != "auto" and not (
-            isinstance(self.loading_precision, (int, float)) and 0 < self.loading_precision < np.inf
+            is_number(self.loading_precision) and float(self.loading_precision) > 0
         ):
-            refuse("loading_precision", '"auto" or a positive number')
+            refuse(self, "loading_precision", '"auto" or a positive number')
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)

@@ -25,6 +25,7 @@ from pluralism.models.opening import opened
 from pluralism.models.pooled_control import PooledControl
 from pluralism.models.preparation import Prepared
 from pluralism.models.selection import GroupChoice, held_out_user_likelihood
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.random import RNG
 from pluralism.solvers import MixtureFit, Terms
 
@@ -241,33 +242,27 @@ class MixtureBradleyTerry(PooledControl, Annotated):
         return plans[chosen], fits[chosen], rows
 
     def _check_own_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def whole(value: object) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-        if self.n_groups != "auto" and not whole(self.n_groups):
-            refuse("n_groups", '"auto" or an integer of at least 1')
+        if self.n_groups != "auto" and not is_whole(self.n_groups):
+            refuse(self, "n_groups", '"auto" or an integer of at least 1')
         for name in ("max_groups", "n_init"):
-            if not whole(getattr(self, name)):
-                refuse(name, "an integer of at least 1")
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "an integer of at least 1")
         if self.algorithm not in ("soft", "hard"):
-            refuse("algorithm", '"soft" or "hard"')
+            refuse(self, "algorithm", '"soft" or "hard"')
         if self.init not in ("spectral", "modulo") or (self.init == "modulo" and self.algorithm == "soft"):
-            refuse("init", '"spectral", or "modulo" with algorithm="hard"')
+            refuse(self, "init", '"spectral", or "modulo" with algorithm="hard"')
         for name in ("user_temperature", "user_lapse"):
             if getattr(self, name) not in (True, False):
-                refuse(name, "True or False")
+                refuse(self, name, "True or False")
         if self.algorithm == "hard" and (self.user_temperature or self.user_lapse or self.n_groups == "auto"):
             raise UsageError(
                 'algorithm="hard" has neither temperatures nor lapses of users, nor a likelihood for n_groups="auto".',
                 fix='Set n_groups to a number, user_temperature=False and user_lapse=False, or algorithm="soft".',
             )
-        if self.shared is not None and not (isinstance(self.shared, (int, float)) and self.shared > 0):
-            refuse("shared", "None or a positive ratio of precisions, such as 10.0")
-        if not (isinstance(self.concentration, (int, float)) and self.concentration >= 1):
-            refuse("concentration", "a number of at least 1")
+        if self.shared is not None and not (is_number(self.shared) and self.shared > 0):
+            refuse(self, "shared", "None or a positive ratio of precisions, such as 10.0")
+        if not (is_number(self.concentration) and self.concentration >= 1):
+            refuse(self, "concentration", "a number of at least 1")
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()

@@ -21,6 +21,7 @@ from pluralism.models.membership import Membership
 from pluralism.models.multi_source_fit import learn_sources
 from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import require_state
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import Terms, suitable_threads
@@ -257,26 +258,19 @@ class MultiSource(LinearPreferenceModel):
         return z + self._design(comparisons) @ self.shared_covariate_effects_[0]
 
     def _check(self) -> None:
-        def refuse(name: str, allowed: Any) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def number(value: Any) -> bool:
-            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-
         if self.weights not in WEIGHTS:
-            refuse("weights", " or ".join(map(repr, WEIGHTS)))
-        if self.drift not in ("auto", None) and not (number(self.drift) and float(self.drift) > 0):
-            refuse("drift", '"auto", None or a positive number')
+            refuse(self, "weights", " or ".join(map(repr, WEIGHTS)))
+        if self.drift not in ("auto", None) and not (is_number(self.drift) and float(self.drift) > 0):
+            refuse(self, "drift", '"auto", None or a positive number')
         if self.drift not in ("auto", None) and self.weights.startswith("min_norm"):
-            refuse("drift", f"None with weights={self.weights!r}, which are about one head for all sources")
+            refuse(self, "drift", f"None with weights={self.weights!r}, which are about one head for all sources")
         if self.published not in (True, False) or (self.published and self.weights != "min_norm_normalised"):
-            refuse("published", 'True with weights="min_norm_normalised" alone, else False')
+            refuse(self, "published", 'True with weights="min_norm_normalised" alone, else False')
         for name in ("n_steps", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                refuse(name, "a whole number of at least 1")
-        if not (number(self.sharpness) and self.sharpness > 0):
-            refuse("sharpness", "a positive number")
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "a whole number of at least 1")
+        if not (is_number(self.sharpness) and self.sharpness > 0):
+            refuse(self, "sharpness", "a positive number")
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()

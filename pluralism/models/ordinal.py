@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from pluralism.models.ordinal_rows import levels_of, ordinal_rows
 from pluralism.models.pooled_control import pooled_control
 from pluralism.models.preparation import prepare
 from pluralism.models.ratings_prior import ratings_direction
+from pluralism.models.settings import is_whole, refuse
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import Terms, suitable_threads
 
@@ -242,16 +243,13 @@ class OrdinalBradleyTerry(LinearPreferenceModel):
         return np.logaddexp(0.0, z + self.cuts_[0]) - np.logaddexp(0.0, self.cuts_[0] - z)
 
     def _check(self) -> None:
-        def refuse(name: str, allowed: Any) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
         if self.likelihood not in LIKELIHOODS:
-            refuse("likelihood", " or ".join(map(repr, LIKELIHOODS)))
+            refuse(self, "likelihood", " or ".join(map(repr, LIKELIHOODS)))
         if self.ties not in TIES:
-            refuse("ties", " or ".join(map(repr, TIES)))
+            refuse(self, "ties", " or ".join(map(repr, TIES)))
         if self.recalibrate not in (None, True, False):
-            refuse("recalibrate", "True, False or None")
-        if not isinstance(self.n_levels, int) or isinstance(self.n_levels, bool) or self.n_levels < 2:
-            refuse("n_levels", "a whole number of at least 2")
+            refuse(self, "recalibrate", "True, False or None")
+        if not is_whole(self.n_levels, 2):
+            refuse(self, "n_levels", "a whole number of at least 2")
         if self.rating is not None and not isinstance(self.rating, str):
-            refuse("rating", "the name of an attribute, or None")
+            refuse(self, "rating", "the name of an attribute, or None")

@@ -27,6 +27,7 @@ from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.opening import opened
 from pluralism.models.preparation import Prepared
+from pluralism.models.settings import is_number, refuse
 from pluralism.models.state import extended, require_state
 from pluralism.random import RNG
 from pluralism.solvers import FeatureMatrix, MixtureObjective, PairProblem, Terms, fit_mixture
@@ -282,12 +283,9 @@ class PerUserRidge(LinearPreferenceModel):
 
     def _check_own_settings(self) -> None:
         if self.around not in ("pooled", "zero"):
-            raise UsageError(f"around={self.around!r} is not possible.", fix='around is "pooled" or "zero".')
-        fine = isinstance(self.user_ridge, (int, float, np.number)) and not isinstance(self.user_ridge, bool)
-        if self.user_ridge != "auto" and not (fine and np.isfinite(self.user_ridge) and self.user_ridge > 0):
-            raise UsageError(
-                f"user_ridge={self.user_ridge!r} is not possible.", fix='user_ridge is "auto" or a positive number.'
-            )
+            refuse(self, "around", '"pooled" or "zero"')
+        if self.user_ridge != "auto" and not (is_number(self.user_ridge) and self.user_ridge > 0):
+            refuse(self, "user_ridge", '"auto" or a positive number')
 
     def _set_state(self, document: Any, arrays: Any) -> None:
         super()._set_state(document, arrays)

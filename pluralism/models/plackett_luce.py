@@ -22,6 +22,7 @@ from pluralism.models.fitting import EFFECTS_WORTH_HAVING, Memory, Plan, Uncerta
 from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.selection import GroupChoice, RidgeChoice
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.random import RNG, as_seed
 from pluralism.solvers import MixtureFit, Terms, fit_mixture, suitable_threads
 from pluralism.solvers.plackett_luce import Ballots, RankingProblem, ranking_log_likelihood
@@ -414,32 +415,24 @@ class PlackettLuce(LinearPreferenceModel):
         return plans[chosen], fits[chosen], rows
 
     def _check_settings(self) -> None:
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def number(value: object) -> bool:
-            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-
-        def whole(value: object) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-        if self.n_groups != "auto" and not whole(self.n_groups):
-            refuse("n_groups", '"auto" or an integer of at least 1')
+        if self.n_groups != "auto" and not is_whole(self.n_groups):
+            refuse(self, "n_groups", '"auto" or an integer of at least 1')
         for name in ("max_groups", "n_init", "max_iter"):
-            if not whole(getattr(self, name)):
-                refuse(name, "an integer of at least 1")
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "an integer of at least 1")
         if self.unlisted not in ("ignore", "below"):
-            refuse("unlisted", '"ignore" or "below"')
-        if self.ridge != "auto" and not (number(self.ridge) and self.ridge >= 0):
-            refuse("ridge", '"auto" or a number of at least 0')
+            refuse(self, "unlisted", '"ignore" or "below"')
+        if self.ridge != "auto" and not (is_number(self.ridge) and self.ridge >= 0):
+            refuse(self, "ridge", '"auto" or a number of at least 0')
         if not (
-            self.item_effects in ("auto", True, False) or (number(self.item_effects) and float(self.item_effects) > 0)
+            self.item_effects in ("auto", True, False)
+            or (is_number(self.item_effects) and float(self.item_effects) > 0)
         ):
-            refuse("item_effects", '"auto", True, False or a positive precision')
-        if not (number(self.concentration) and self.concentration >= 1):
-            refuse("concentration", "a number of at least 1")
-        if not (number(self.tol) and self.tol > 0):
-            refuse("tol", "a positive number")
+            refuse(self, "item_effects", '"auto", True, False or a positive precision')
+        if not (is_number(self.concentration) and self.concentration >= 1):
+            refuse(self, "concentration", "a number of at least 1")
+        if not (is_number(self.tol) and self.tol > 0):
+            refuse(self, "tol", "a positive number")
 
 
 def _ridge_of(prepared: PreparedBallots, terms: Terms) -> float:

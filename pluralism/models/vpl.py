@@ -18,6 +18,7 @@ from pluralism.models.diagnosis import diagnose
 from pluralism.models.fitting import Memory, feature_unit
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import Prepared, prepare
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import StateSpec, require_state
 from pluralism.models.vpl_network import Answers, Schedule, encode, initial_weights, rewards, train
 from pluralism.random import RNG, as_seed
@@ -344,25 +345,18 @@ class VPL(PreferenceModel):
         self.n_components_, self.separable_ = diagnose(prepared, terms, fit)
 
     def _check_settings(self) -> None:
-        def number(value: object) -> bool:
-            return (
-                isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
-            )
-
         def require(name: str, fine: bool, allowed: str) -> None:
             if not fine:
-                raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
+                refuse(self, name, allowed)
 
         for name in ("factors", "hidden", "max_epochs", "patience"):
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            require(name, whole and value >= 1, "an integer of at least 1")
-        require("warm_up", number(self.warm_up) and self.warm_up >= 0, "an integer of at least 0")
+            require(name, is_whole(getattr(self, name)), "an integer of at least 1")
+        require("warm_up", is_number(self.warm_up) and self.warm_up >= 0, "an integer of at least 0")
         require("pooling", self.pooling in ("attention", "mean"), '"attention" or "mean"')
-        require("beta", number(self.beta) and self.beta > 0, "a positive number: without it q(z) is unchecked")
-        require("held_out", number(self.held_out) and 0 < self.held_out <= 0.5, "a share in (0, 0.5]")
-        require("learning_rate", number(self.learning_rate) and self.learning_rate > 0, "a positive number")
-        require("weight_decay", number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0")
+        require("beta", is_number(self.beta) and self.beta > 0, "a positive number: without it q(z) is unchecked")
+        require("held_out", is_number(self.held_out) and 0 < self.held_out <= 0.5, "a share in (0, 0.5]")
+        require("learning_rate", is_number(self.learning_rate) and self.learning_rate > 0, "a positive number")
+        require("weight_decay", is_number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0")
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         extents = self.spec.give(self, document, arrays)
