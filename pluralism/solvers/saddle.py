@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pluralism.solvers.saddle_kernels import BLOCKED, LEAST, NEAR, SMOOTH, UNIFORM, solve_each
+from pluralism.solvers.saddle_kernels import BLOCKED, FIRST_ITER, LEAST, NEAR, PATIENCE, SMOOTH, UNIFORM, solve_each
 from pluralism.solvers.saddle_passes import assemble_all, correct_all, move_all, reach_all, tilted_all
 from pluralism.solvers.saddle_steps import EXTRA, ROWS, SCALARS, advance, begin, centre, predict, recentre
 from pluralism.solvers.weight_set_kernels import excess, inside, worst
@@ -40,7 +40,7 @@ __all__ = ["SaddlePoint", "solve_saddle", "solve_saddle_each"]
 Values = Float[np.ndarray, "prompts candidates groups"]
 Logs = Float[np.ndarray, "prompts candidates"]
 TOL = 1e-9
-MAX_ITER = 100
+MAX_ITER = 200
 CHUNK = 256
 Q, Z, DW, W = 0, 1, 5, 0
 
@@ -191,15 +191,17 @@ def _solve(
         tilted_all(chunks, start, table, log_p, mass, price, weights, given, cell, log_q, utility, found)
         return utility.sum(axis=0) + offset, found[:, 0].sum(), found[:, 1].sum(), found[:, 2].max()
 
-    v = measure(share, max(beta, SMOOTH), False)[0]
-    cell[Q] = (1.0 - UNIFORM) * np.exp(log_q) + UNIFORM / np.repeat(np.diff(start), np.diff(start))
-    cell[Z] = 0.1
-    begin(v, kind, total, share, cap, level, state, scalar)
     width = len(log_p) / n_prompts
     best_q, best_w, best = log_q.copy(), share.copy(), (-np.inf, np.inf, 0.0)
-    iteration, left, second = 0, 0.0, 1.0
+    steps, iteration, left, wary, strict = 0, 0, 0.0, 0, False
     while True:
-        if left <= NEAR * tol or iteration >= max_iter:
+        if iteration == 0:
+            v = measure(share, max(beta, SMOOTH), False)[0]
+            cell[Q] = (1.0 - UNIFORM) * np.exp(log_q) + UNIFORM / np.repeat(np.diff(start), np.diff(start))
+            cell[Z] = 0.1
+            begin(v, strict, kind, total, share, cap, level, state, scalar)
+            limit = FIRST_ITER if weight_set.curved and not strict else max_iter
+        if left <= NEAR * tol or iteration >= limit:
             inside(kind, total, share, cap, level, state[W], middle)
             for given in (False, True) if beta > 0 else (True,):
                 v, kl, short, away = measure(middle, beta, given)
@@ -209,24 +211,28 @@ def _solve(
                     best_q[:], best_w[:] = log_q, middle
                 if gap <= tol:
                     break
-            if best[1] <= tol or iteration >= max_iter:
-                return best_q, best_w, *best, iteration
-        iteration += 1
+            if best[1] <= tol or (iteration >= limit and (strict or not weight_set.curved)):
+                return best_q, best_w, *best, steps
+            if iteration >= limit:
+                iteration, left, wary, strict = 0, 0.0, 0, True
+                continue
+        steps, iteration = steps + 1, iteration + 1
+        second = 0.0 if wary > 0 else 1.0
         bases, curvatures, found = np.zeros((many, n)), np.zeros((many, n, n)), np.zeros((2, many, 4))
         assemble_all(chunks, start, table, log_p, mass, beta, state[W], cell, prompt, bases, curvatures)
         base = bases.sum(axis=0)
         predict(base, offset, curvatures.sum(axis=0), kind, total, share, cap, level, state, scalar, work)
         reach_all(chunks, start, table, mass, state[DW], False, cell, prompt, found[0])
-        aim = centre(_total(found[0]), LEAST * tol, kind, cap, state, scalar)
+        aim = centre(_total(found[0]), LEAST * tol, wary > 0, kind, share, cap, state, scalar)
         bases[:] = 0.0
         correct_all(chunks, start, table, mass, aim, second, cell, prompt, bases)
         recentre(second, base + bases.sum(axis=0), offset, kind, total, share, cap, state, scalar, work)
         reach_all(chunks, start, table, mass, state[DW], True, cell, prompt, found[1])
-        step, near, left = advance(_total(found[1]), width, kind, cap, state, scalar)
+        step, near, left = advance(_total(found[1]), width, kind, share, cap, level, state, scalar, room)
         move_all(chunks, start, step, near, cell)
-        second = 1.0 if step > BLOCKED else 0.0
+        wary = max(wary - 1, 0) if step > BLOCKED else PATIENCE
         if not step > 1e-10:
-            iteration = max_iter
+            iteration = limit
 
 
 def _total(found: Float[np.ndarray, "chunks 4"]) -> Float[np.ndarray, " 4"]:

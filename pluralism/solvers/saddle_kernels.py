@@ -9,36 +9,39 @@ from numba import njit, prange
 
 from pluralism.solvers.saddle_passes import assemble, correct, move, reach, tilted
 from pluralism.solvers.saddle_steps import EXTRA, ROWS, SCALARS, advance, begin, centre, predict, recentre
-from pluralism.solvers.weight_set_kernels import NASH, excess, inside, worst
+from pluralism.solvers.weight_set_kernels import BOX, CHI_SQUARE, KL, NASH, POWER, excess, inside, worst
 
-__all__ = ["LEAST", "NEAR", "SMOOTH", "UNIFORM", "solve_each"]
+__all__ = ["BLOCKED", "FIRST_ITER", "LEAST", "NEAR", "PATIENCE", "SMOOTH", "UNIFORM", "solve_each"]
 
 SMOOTH = 0.2
 UNIFORM = 0.3
 NEAR = 10.0
 LEAST = 1e-3
 BLOCKED = 0.3
+PATIENCE = 3
+FIRST_ITER = 30
 
 
 @njit(cache=True, error_model="numpy")
 def _solve_one(
-    start, table, log_p, mass, beta, offset, kind, total, share, cap, level, tol, max_iter, room, log_q, w, result
+    start, table, log_p, mass, beta, offset, strict, kind, total, share, cap, level, tol, max_iter, room, log_q, w, result
 ):
-    """The problem of one prompt. `log_q`, `w` and `result` (value, gap, KL from the tilt, steps) receive its solution."""
+    """The problem of one prompt. `log_q`, `w` and `result` (value, gap, KL from the tilt, steps) receive its solution.
+
+    A solution that they hold already is replaced only by a better one.
+    """
     cell, prompt, state, scalar, work, base, curvature, v, found, middle = room
     n, m = len(w), start[1]
     for k in range(n):
-        w[k] = share[k]
         v[k] = 0.0
-    tilted(0, 1, start, table, log_p, mass, max(beta, SMOOTH), w, False, cell, log_q, v, found)
+    tilted(0, 1, start, table, log_p, mass, max(beta, SMOOTH), share, False, cell, cell[2], v, found)
     for i in range(m):
-        cell[0, i] = (1.0 - UNIFORM) * math.exp(log_q[i]) + UNIFORM / m
+        cell[0, i] = (1.0 - UNIFORM) * math.exp(cell[2, i]) + UNIFORM / m
         cell[1, i] = 0.1
     for k in range(n):
         v[k] += offset[k]
-    begin(v, kind, total, share, cap, level, state, scalar)
-    iteration, left, second = 0, 0.0, 1.0
-    result[1] = np.inf
+    begin(v, strict, kind, total, share, cap, level, state, scalar)
+    iteration, left, wary = 0, 0.0, 0
     while True:
         if left <= NEAR * tol or iteration >= max_iter:
             inside(kind, total, share, cap, level, state[0], middle)
@@ -71,18 +74,18 @@ def _solve_one(
         for i in range(4):
             found[i] = 0.0
         reach(0, 1, start, table, mass, state[5], False, cell, prompt, found)
-        aim = centre(found, LEAST * tol, kind, cap, state, scalar)
-        correct(0, 1, start, table, mass, aim, second, cell, prompt, base)
-        recentre(second, base, offset, kind, total, share, cap, state, scalar, work)
+        aim = centre(found, LEAST * tol, wary > 0, kind, share, cap, state, scalar)
+        correct(0, 1, start, table, mass, aim, 0.0 if wary > 0 else 1.0, cell, prompt, base)
+        recentre(0.0 if wary > 0 else 1.0, base, offset, kind, total, share, cap, state, scalar, work)
         for i in range(4):
             found[i] = 0.0
         reach(0, 1, start, table, mass, state[5], True, cell, prompt, found)
-        step, near, left = advance(found, float(m), kind, cap, state, scalar)
+        step, near, left = advance(found, float(m), kind, share, cap, level, state, scalar, v)
         move(0, 1, start, step, near, cell)
-        second = 1.0 if step > BLOCKED else 0.0
+        wary = max(wary - 1, 0) if step > BLOCKED else PATIENCE
         if not step > 1e-10:
             iteration = max_iter
-    result[3] = iteration
+    result[3] += iteration
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -142,9 +145,30 @@ def solve_each(
             start[1] = m
             price = beta if kind == NASH else beta / spread
             w, result = weights[x], found[x]
-            _solve_one(
-                start, table, own, mass, price, shift, kind, total, share, cap, level, tol, max_iter, room, out, w, result
-            )
+            result[1], result[3] = np.inf, 0.0
+            for strict in range(2 if kind == CHI_SQUARE or kind == KL or kind == POWER else 1):
+                if result[1] <= tol:
+                    break
+                _solve_one(
+                    start,
+                    table,
+                    own,
+                    mass,
+                    price,
+                    shift,
+                    strict == 1,
+                    kind,
+                    total,
+                    share,
+                    cap,
+                    level,
+                    tol,
+                    max_iter if strict == 1 or kind == BOX or kind == NASH else FIRST_ITER,
+                    room,
+                    out,
+                    w,
+                    result,
+                )
             if kind == NASH:
                 result[0] += math.log(spread)
                 for k in range(n):

@@ -12,26 +12,33 @@ import math
 import numpy as np
 from numba import njit
 
-from pluralism.solvers.weight_set_kernels import BOX, NASH, constraint
+from pluralism.solvers.weight_set_kernels import BOX, CHI_SQUARE, NASH, constraint
 
-__all__ = ["EXTRA", "ROWS", "SCALARS", "advance", "begin", "centre", "predict", "recentre"]
+__all__ = ["EXTRA", "ROWS", "SCALARS", "STRICT", "advance", "begin", "centre", "predict", "recentre"]
 
 W, S, Y, SLOPE, BEND, DW, DS, DY, FORCE = 0, 1, 2, 3, 4, 5, 6, 7, 8
-T, ETA, SLACK, H, D_ETA, D_SLACK, LACK, RIDGE, RIDGE_H, MU, AIM = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-ROWS, SCALARS = 9, 11
+T, ETA, SLACK, H, D_ETA, D_SLACK, LACK, RIDGE, RIDGE_H, MU, AIM, STRICT = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+ROWS, SCALARS = 9, 12
 SCALE, ONES, STEEP, AIM_W, AIM_Y, ROOM = 0, 1, 2, 3, 4, 5
 EXTRA = 6
 FIRST = 0.1
 SHORT = 0.99
 SPREAD = 1e3
 CENTRAL = 1e-4
+WARY = 0.3
+TRUE = 0.1
 BACK = 8
 TINY = 1e-300
 
 
 @njit(cache=True, error_model="numpy")
-def begin(v, kind, total, share, cap, level, state, scalar):
-    """Interior weights and multipliers; `v` are the utilities at weights in the middle of the set."""
+def begin(v, strict, kind, total, share, cap, level, state, scalar):
+    """Interior weights and multipliers; `v` are the utilities at weights in the middle of the set.
+
+    `strict` asks for steps that never leave the constraint (for the chi-square ball: for a form of it that is less
+    curved): they are more, but do not fail where the others do.
+    """
+    scalar[STRICT] = 1.0 if strict else 0.0
     n = len(v)
     scalar[T] = v.min() - FIRST if total else 0.0
     state[SLOPE] = 0.0
@@ -39,8 +46,8 @@ def begin(v, kind, total, share, cap, level, state, scalar):
         state[W, k] = share[k] / max(v[k], FIRST) if kind == NASH else share[k] * (1.0 if total else 2.0)
     if kind != BOX and kind != NASH:
         scalar[ETA] = FIRST
-        h = constraint(kind, share, level, state[W], state[SLOPE], state[BEND])
-        scalar[SLACK] = max(-h, 1e-2)
+        h, _ = constraint(kind, scalar[STRICT] > 0.0, share, level, state[W], state[SLOPE], state[BEND])
+        scalar[SLACK] = -h
     for k in range(n):
         state[Y, k] = FIRST if cap[k] < np.inf else 0.0
         force = v[k] - scalar[T] + state[Y, k] + scalar[ETA] * state[SLOPE, k]
@@ -58,18 +65,19 @@ def predict(base, offset, curvature, kind, total, share, cap, level, state, scal
     n = len(base)
     room = work[n:]
     bound = kind != BOX and kind != NASH
-    scalar[H], steepness, mean = 0.0, 0.0, 0.0
+    scalar[H], cross, steepness, mean = 0.0, 0.0, 0.0, 0.0
     if bound:
-        scalar[H] = constraint(kind, share, level, state[W], state[SLOPE], state[BEND])
+        scalar[H], cross = constraint(kind, scalar[STRICT] > 0.0, share, level, state[W], state[SLOPE], state[BEND])
     for k in range(n):
         mean += curvature[k, k] / n
         steepness += state[SLOPE, k] ** 2
     scalar[RIDGE] = mean if total else 0.0
     scalar[RIDGE_H] = min(scalar[ETA] / scalar[SLACK], n * mean / steepness) if bound and steepness > 0.0 else 0.0
     scalar[LACK] = 1.0 - state[W].sum()
+    along = scalar[RIDGE_H] + scalar[ETA] * cross
     for k in range(n):
         for j in range(k + 1):
-            work[k, j] = curvature[k, j] + scalar[RIDGE] + scalar[RIDGE_H] * state[SLOPE, k] * state[SLOPE, j]
+            work[k, j] = curvature[k, j] + scalar[RIDGE] + along * state[SLOPE, k] * state[SLOPE, j]
         work[k, k] += state[S, k] / state[W, k]
         if bound:
             work[k, k] += scalar[ETA] * state[BEND, k]
@@ -90,15 +98,19 @@ def predict(base, offset, curvature, kind, total, share, cap, level, state, scal
 
 
 @njit(cache=True, error_model="numpy")
-def centre(found, least, kind, cap, state, scalar):
-    """Mehrotra's choice of what the products aim at, from how much of the predicted step can be taken."""
+def centre(found, least, wary, kind, share, cap, state, scalar):
+    """Mehrotra's choice of what the products aim at, from how much of the predicted step can be taken.
+
+    A fixed share of their mean where the last steps were short, when predictions are not to be trusted.
+    """
     step = 1.0 / max(found[0], _fall(kind, cap, state, scalar), 1.0)
-    now, count = _products(0.0, kind, cap, state, scalar)
-    then, _ = _products(step, kind, cap, state, scalar)
+    now, count = _products(0.0, kind, share, cap, state, scalar)
+    then, _ = _products(step, kind, share, cap, state, scalar)
     of_policy = found[1] + step * found[2] + step * step * found[3]
     scalar[MU] = 0.5 * (found[1] + now) if count > 0 else found[1]
     reached = 0.5 * (of_policy + then) if count > 0 else of_policy
-    scalar[AIM] = max(scalar[MU] * min(max(reached / scalar[MU], 0.0), 1.0) ** 3, least)
+    ratio = WARY if wary else min(max(reached / scalar[MU], 0.0), 1.0) ** 3
+    scalar[AIM] = max(scalar[MU] * ratio, least)
     return scalar[AIM]
 
 
@@ -109,16 +121,17 @@ def recentre(second, base, offset, kind, total, share, cap, state, scalar, work)
     room = work[n:]
     aim = scalar[AIM]
     for k in range(n):
-        room[AIM_W, k] = (share[k] if kind == NASH else aim) - second * state[DW, k] * state[DS, k]
-        room[AIM_Y, k] = aim + second * state[DW, k] * state[DY, k]
+        part = aim * n * share[k]
+        room[AIM_W, k] = (share[k] if kind == NASH else part) - second * state[DW, k] * state[DS, k]
+        room[AIM_Y, k] = part + second * state[DW, k] * state[DY, k]
         state[FORCE, k] = base[k] + offset[k]
     aim_h = aim - second * scalar[D_ETA] * scalar[D_SLACK]
     _direction(aim_h, total, kind != BOX and kind != NASH, cap, state, scalar, work)
 
 
 @njit(cache=True, error_model="numpy")
-def advance(found, width, kind, cap, state, scalar):
-    """Take as much of the step as keeps everything positive.
+def advance(found, width, kind, share, cap, level, state, scalar, room):
+    """Take as much of the step as keeps everything positive and the weights inside of their constraint.
 
     Returns
     -------
@@ -127,29 +140,46 @@ def advance(found, width, kind, cap, state, scalar):
     """
     fall = max(found[0], _fall(kind, cap, state, scalar))
     step = min(1.0, max(SHORT, 1.0 - scalar[MU]) / fall) if fall > 0.0 else 1.0
+    bound = kind != BOX and kind != NASH
     if kind != NASH:
         for _ in range(BACK):
-            if _least(step, cap, state) >= CENTRAL * _products(step, kind, cap, state, scalar)[0]:
+            if _least(step, share, cap, state) >= CENTRAL * _products(step, kind, share, cap, state, scalar)[0]:
                 break
             step *= 0.8
+    while bound and scalar[STRICT] > 0.0 and kind != CHI_SQUARE and step > 1e-10:
+        for k in range(len(room)):
+            room[k] = state[W, k] + step * state[DW, k]
+        if constraint(kind, True, share, level, room, state[SLOPE], state[BEND])[0] < -(1.0 - SHORT) * scalar[SLACK]:
+            break
+        step *= 0.7
     for k in range(state.shape[1]):
         state[W, k] += step * state[DW, k]
         state[S, k] += step * state[DS, k]
         state[Y, k] += step * state[DY, k]
-    scalar[ETA] += step * scalar[D_ETA]
-    scalar[SLACK] += step * scalar[D_SLACK]
+    if bound:
+        scalar[ETA] += step * scalar[D_ETA]
+        h, _ = constraint(kind, scalar[STRICT] > 0.0, share, level, state[W], state[SLOPE], state[BEND])
+        scalar[SLACK] += step * scalar[D_SLACK]
+        if (scalar[STRICT] > 0.0 and kind != CHI_SQUARE) or -h > TRUE * scalar[SLACK]:
+            scalar[SLACK] = max(-h, TINY)
+        scalar[D_ETA], scalar[D_SLACK] = 0.0, 0.0
     near = found[1] + step * found[2] + step * step * found[3]
-    products, count = _products(0.0, kind, cap, state, scalar)
+    left = near * width
     if kind != NASH:
         # no product may fall far behind the others; the smaller factor can rise with little harm elsewhere
-        low = products / SPREAD
+        products, _ = _products(0.0, kind, share, cap, state, scalar)
         for k in range(state.shape[1]):
+            low = products * len(share) * share[k] / SPREAD
             w, s, y = state[W, k], state[S, k], state[Y, k]
             if w * s < low:
                 state[W, k], state[S, k] = (low / s, s) if w < s else (w, low / w)
-            if cap[k] < np.inf and y < cap[k] - w:
-                state[Y, k] = max(y, low / (cap[k] - w))
-    return step, near, near * width + products * count
+            left += w * s
+            if cap[k] < np.inf:
+                left += (cap[k] - w) * y
+                if y < cap[k] - w:
+                    state[Y, k] = max(y, low / (cap[k] - w))
+        left += scalar[ETA] * scalar[SLACK]
+    return step, near, left
 
 
 @njit(cache=True, error_model="numpy")
@@ -245,28 +275,29 @@ def _fall(kind, cap, state, scalar):
 
 
 @njit(cache=True, error_model="numpy")
-def _least(step, cap, state):
-    """The smallest product of weights and multipliers after a step."""
+def _least(step, share, cap, state):
+    """The smallest product of weights and multipliers after a step, in units of the group's share."""
     least = np.inf
-    for k in range(state.shape[1]):
+    n = state.shape[1]
+    for k in range(n):
         w = state[W, k] + step * state[DW, k]
-        least = min(least, w * (state[S, k] + step * state[DS, k]))
+        least = min(least, w * (state[S, k] + step * state[DS, k]) / (n * share[k]))
         if cap[k] < np.inf:
-            least = min(least, (cap[k] - w) * (state[Y, k] + step * state[DY, k]))
+            least = min(least, (cap[k] - w) * (state[Y, k] + step * state[DY, k]) / (n * share[k]))
     return least
 
 
 @njit(cache=True, error_model="numpy")
-def _products(step, kind, cap, state, scalar):
-    """Mean and number of the products that must vanish, after a step."""
-    value, count = 0.0, 0
-    for k in range(state.shape[1]):
+def _products(step, kind, share, cap, state, scalar):
+    """Mean and number of the products that must vanish, after a step, those of a group in units of its share."""
+    value, count, n = 0.0, 0, state.shape[1]
+    for k in range(n):
         w = state[W, k] + step * state[DW, k]
         if kind != NASH:
-            value += w * (state[S, k] + step * state[DS, k])
+            value += w * (state[S, k] + step * state[DS, k]) / (n * share[k])
             count += 1
         if cap[k] < np.inf:
-            value += (cap[k] - w) * (state[Y, k] + step * state[DY, k])
+            value += (cap[k] - w) * (state[Y, k] + step * state[DY, k]) / (n * share[k])
             count += 1
     if kind != BOX and kind != NASH:
         value += (scalar[ETA] + step * scalar[D_ETA]) * (scalar[SLACK] + step * scalar[D_SLACK])

@@ -14,30 +14,52 @@ from numba import njit
 __all__ = ["BOX", "CHI_SQUARE", "KL", "NASH", "POWER", "constraint", "excess", "inside", "worst", "worst_each"]
 
 BOX, CHI_SQUARE, KL, POWER, NASH = 0, 1, 2, 3, 4
+SMOOTH = 0.5
 
 
 @njit(cache=True, error_model="numpy")
-def constraint(kind, share, level, w, slope, bend):
-    """The convex constraint h(w) <= 0 of a ball or a power mean, with its gradient and the diagonal of its Hessian."""
-    h = 0.0
+def constraint(kind, strict, share, level, w, slope, bend):
+    """The convex constraint h(w) <= 0 of a ball or a power mean, of the order of 1 in the middle of the set.
+
+    If `strict`, another function bounds the chi-square ball, less curved but not quadratic.
+    `slope` receives the gradient g, and the Hessian is diag(`bend`) + cross g g'.
+
+    Returns
+    -------
+    h, cross
+    """
+    n = len(w)
     if kind == POWER:
-        for k in range(len(w)):
-            x = math.log(w[k] / share[k])
-            h -= share[k] * (math.expm1(level * x) / level if level != 0.0 else x)
-            slope[k] = -math.exp((level - 1.0) * x)
-            bend[k] = (1.0 - level) * math.exp((level - 2.0) * x) / share[k]
-        return h
-    for k in range(len(w)):
+        # 1 less the power mean of w / share with the conjugate exponent, which is concave and of degree 1
+        size = math.exp(_log_power_mean(share, level, w, share))
+        for k in range(n):
+            part = share[k] * math.exp(level * math.log(w[k] / share[k] / size))
+            slope[k] = -size * part / w[k]
+            bend[k] = (1.0 - level) * size * part / (w[k] * w[k])
+        return 1.0 - size, (level - 1.0) / size
+    if kind == CHI_SQUARE and strict:
+        # a norm less the radius, smoothed in the middle: the square is far from linear where shares are small
+        norm = SMOOTH * SMOOTH * level
+        for k in range(n):
+            norm += (w[k] - share[k]) ** 2 / share[k]
+        norm = math.sqrt(norm / level)
+        for k in range(n):
+            bend[k] = 1.0 / (level * share[k] * norm)
+            slope[k] = (w[k] - share[k]) * bend[k]
+        return norm - math.sqrt(1.0 + SMOOTH * SMOOTH), -1.0 / norm
+    scale = 1.0 / (level if level > 1.0 else math.sqrt(level))
+    h = -level
+    for k in range(n):
         if kind == CHI_SQUARE:
             h += (w[k] - share[k]) ** 2 / share[k]
-            slope[k] = 2.0 * (w[k] - share[k]) / share[k]
-            bend[k] = 2.0 / share[k]
+            slope[k] = scale * 2.0 * (w[k] - share[k]) / share[k]
+            bend[k] = scale * 2.0 / share[k]
         else:
             x = math.log(w[k] / share[k])
             h += w[k] * x - (w[k] - share[k])
-            slope[k] = x
-            bend[k] = 1.0 / w[k]
-    return h - level
+            slope[k] = scale * x
+            bend[k] = scale / w[k]
+    return scale * h, 0.0
 
 
 @njit(cache=True, error_model="numpy")

@@ -82,13 +82,15 @@ class WeightSet:
     def chi_square_ball(cls, shares: Shares, radius: float) -> WeightSet:
         """Weights within a chi-square divergence of the shares."""
         members, share = _positive(shares)
-        return cls(CHI_SQUARE, True, members, share, np.full(len(share), np.inf), _radius(radius))
+        kind = CHI_SQUARE if _radius(radius) < 1.0 / share.min() - 1.0 else BOX
+        return cls(kind, True, members, share, np.full(len(share), np.inf), float(radius))
 
     @classmethod
     def kl_ball(cls, shares: Shares, radius: float) -> WeightSet:
         """Weights within a KL divergence of the shares, in nats."""
         members, share = _positive(shares)
-        return cls(KL, True, members, share, np.full(len(share), np.inf), _radius(radius))
+        kind = KL if _radius(radius) < -np.log(share.min()) else BOX
+        return cls(kind, True, members, share, np.full(len(share), np.inf), float(radius))
 
     @classmethod
     def power_mean(cls, shares: Shares, exponent: float) -> WeightSet:
@@ -117,6 +119,11 @@ class WeightSet:
     def logarithmic(self) -> bool:
         """Whether welfare is a logarithm, on which units of utility do not bear."""
         return self.kind == NASH
+
+    @property
+    def curved(self) -> bool:
+        """Whether bounds and the total are not all there is."""
+        return self.kind in (CHI_SQUARE, KL, POWER)
 
     @property
     def arguments(self) -> tuple[int, bool, np.ndarray, np.ndarray, float]:
