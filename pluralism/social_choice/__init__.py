@@ -18,6 +18,7 @@ from pluralism.social_choice.instant_runoff import instant_runoff
 from pluralism.social_choice.justified_representation import check_representation, proportionality
 from pluralism.social_choice.kemeny import KemenyConsensus, kemeny, kemeny_consensus
 from pluralism.social_choice.maximal_lottery import maximal_lottery
+from pluralism.social_choice.meek import meek
 from pluralism.social_choice.minimax import minimax
 from pluralism.social_choice.outcome import CommitteeOutcome, Explanation, Lottery, Outcome
 from pluralism.social_choice.pav import pav
@@ -61,6 +62,7 @@ __all__ = [
     "kemeny",
     "kemeny_consensus",
     "maximal_lottery",
+    "meek",
     "minimax",
     "nanson",
     "pav",

@@ -15,6 +15,7 @@ from pluralism.social_choice.external import external
 from pluralism.social_choice.instant_runoff import instant_runoff
 from pluralism.social_choice.kemeny import kemeny
 from pluralism.social_choice.maximal_lottery import maximal_lottery
+from pluralism.social_choice.meek import meek
 from pluralism.social_choice.minimax import minimax
 from pluralism.social_choice.pav import pav
 from pluralism.social_choice.plurality import plurality
@@ -50,6 +51,7 @@ _RULES: tuple[Rule[Any], ...] = (
 
 _COMMITTEE_RULES: tuple[Rule[Any], ...] = (
     equal_shares,
+    meek,
     pav,
     sequential_pav,
     sequential_phragmen,

@@ -7,11 +7,10 @@ from fractions import Fraction
 from itertools import combinations, permutations, product
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from preflib_elections import preflib_profile
 
 from pluralism.errors import UsageError
 from pluralism.social_choice import Profile
@@ -177,12 +176,7 @@ def test_bad_options_are_refused():
 
 @pytest.mark.parametrize("election", ELECTED, ids=lambda election: election["title"])
 def test_public_elections_have_the_published_result(election, shared_data):
-    folder = shared_data / "preflib"
-    chosen = pc.field("election_id") == election["id"]
-    names = pq.read_table(folder / "alternatives.parquet", filters=chosen).sort_by("alt_id")["name"].to_pylist()
-    ballots = pq.read_table(folder / "ballots.parquet", filters=chosen)
-    orders = [[[names[i - 1] for i in tie] for tie in ballot] for ballot in ballots["ranking"].to_pylist()]
-    profile = Profile.from_orders(orders, ballots["count"].to_pylist(), candidates=names)
+    profile = preflib_profile(shared_data, election["id"])
     for options in election["options"]:
         outcome = single_transferable_vote(profile, seats=len(election["elected"]), **options)
         assert outcome.unique
