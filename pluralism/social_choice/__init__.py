@@ -5,6 +5,7 @@ from __future__ import annotations
 # Not lazy: a rule has the name of its file, which a later import of the file would put in its place.
 from pluralism.social_choice.approval import approval
 from pluralism.social_choice.approval_profile import ApprovalProfile
+from pluralism.social_choice.axioms import audit, clone_sets, find_counterexample
 from pluralism.social_choice.baldwin import baldwin, nanson
 from pluralism.social_choice.borda import borda
 from pluralism.social_choice.catalogue import committee_rules, find_rule, rules
@@ -46,16 +47,19 @@ __all__ = [
     "Rule",
     "Utilities",
     "approval",
+    "audit",
     "baldwin",
     "borda",
     "check_balanced_representation",
     "check_representation",
     "choose_by_welfare",
+    "clone_sets",
     "committee_rules",
     "coombs",
     "copeland",
     "dowdall",
     "equal_shares",
+    "find_counterexample",
     "find_rule",
     "greedy_bjr",
     "instant_runoff",

@@ -23,7 +23,7 @@ from pluralism.social_choice.welfare import (
 
 __all__ = ["Welfare", "choose_by_welfare"]
 
-Welfare = Literal["utilitarian", "egalitarian", "leximin", "nash", "p-mean", "cvar", "minimax-regret"]
+Welfare = Literal["utilitarian", "maxmin", "leximin", "nash", "pmean", "cvar", "minimax-regret"]
 """By what candidates are compared; see `choose_by_welfare`."""
 
 
@@ -44,14 +44,14 @@ def choose_by_welfare(
         Of one prompt.
     welfare : str
         - "utilitarian": the mean utility of a person;
-        - "egalitarian": the utility of the group that is worst off;
+        - "maxmin": the utility of the group that is worst off (egalitarian);
         - "leximin": that, then of the second worst off, and so on;
         - "nash": the product of gains over the reference policy, which no unit of any group can change;
-        - "p-mean": the generalised mean of these gains, with `rho`;
+        - "pmean": the generalised mean of these gains, with `rho`;
         - "cvar": the mean utility of the share `alpha` of people who are worst off;
         - "minimax-regret": the largest loss of a group against its own best candidate, made small.
     rho : float, optional
-        For "p-mean" alone: at most 1.
+        For "pmean" alone: at most 1.
     alpha : float, optional
         For "cvar" alone: above 0 and at most 1.
     tolerance : float
@@ -81,7 +81,7 @@ def choose_by_welfare(
         ranking = tuple(tuple(names[i] for i in tie) for tie in order)
         return Outcome("leximin", names, ranking[0], ranking=ranking, notes=notes)
     scores = np.asarray(_welfare(utilities, values, welfare, rho, alpha))
-    if welfare in ("nash", "p-mean") and not (scores > 0).any():
+    if welfare in ("nash", "pmean") and not (scores > 0).any():
         notes += ("no candidate gives every group more than the reference policy does",)
     ranking = _tie_groups(names, scores, tolerance * spread)
     return Outcome(welfare, names, ranking[0], tuple(map(float, scores)), ranking, notes)
@@ -98,7 +98,7 @@ def _welfare(
     shares, reference = utilities.shares, utilities.reference_mean[0]
     if welfare == "utilitarian":
         return utilitarian(values, shares)
-    if welfare == "egalitarian":
+    if welfare == "maxmin":
         return egalitarian(values)
     if welfare == "cvar":
         return cvar(values, shares, alpha=1.0 if alpha is None else alpha)
@@ -133,10 +133,10 @@ def _check(
             f"There are {utilities.n_prompts:,} prompts, each with candidates of its own.",
             fix="Choose for one at a time, with utilities.take([i]); or find a policy for all of them.",
         )
-    if (rho is not None) != (welfare == "p-mean") or (alpha is not None) != (welfare == "cvar"):
+    if (rho is not None) != (welfare == "pmean") or (alpha is not None) != (welfare == "cvar"):
         raise UsageError(
             f"{welfare!r} with rho={rho!r} and alpha={alpha!r} is not possible.",
-            fix='"p-mean" takes rho, "cvar" takes alpha, and the others neither.',
+            fix='"pmean" takes rho, "cvar" takes alpha, and the others neither.',
         )
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise UsageError(f"tolerance={tolerance!r} is not possible.", fix="It is a number of at least 0.")

@@ -112,14 +112,14 @@ def test_disagreement_is_the_mean_under_the_reference():
 
 
 @settings(max_examples=50)
-@given(some_utilities(max_prompts=1), st.sampled_from(["utilitarian", "egalitarian", "cvar", "minimax-regret", "nash"]))
+@given(some_utilities(max_prompts=1), st.sampled_from(["utilitarian", "maxmin", "cvar", "minimax-regret", "nash"]))
 def test_the_choice_is_the_best_candidate(utilities, welfare):
     alpha = 0.4 if welfare == "cvar" else None
     outcome = choose_by_welfare(utilities, welfare, alpha=alpha, comparable=True)
     u, shares = utilities.values[0, utilities.mask[0]], utilities.shares
     scores = {
         "utilitarian": u @ shares,
-        "egalitarian": u.min(axis=1),
+        "maxmin": u.min(axis=1),
         "cvar": cvar(u, shares, alpha=0.4),
         "minimax-regret": -(u.max(axis=0) - u).max(axis=1),
         "nash": np.exp(log_nash(u, shares, disagreement=utilities.reference_mean[0])),
@@ -145,7 +145,7 @@ def test_leximin_and_its_tolerance():
     utilities = Utilities.from_matrix([[1.0, 1.0, 0.0], [2.0, 1.0 + 1e-13, 5.0]], unit="gain", candidates="abc")
     outcome = choose_by_welfare(utilities, "leximin")
     assert outcome.ranking == (("a",), ("b",), ("c",)) and outcome.scores is None
-    assert choose_by_welfare(utilities, "egalitarian").winners == ("a", "b")
+    assert choose_by_welfare(utilities, "maxmin").winners == ("a", "b")
     assert choose_by_welfare(utilities, "utilitarian").winners == ("c",)
 
 
@@ -162,16 +162,16 @@ def test_max_regret_by_hand():
 
 def test_bad_use_is_refused():
     raw = Utilities.from_matrix([[1.0, 0.0], [0.0, 1.0]])
-    for welfare in ("utilitarian", "egalitarian", "leximin", "minimax-regret"):
+    for welfare in ("utilitarian", "maxmin", "leximin", "minimax-regret"):
         with pytest.raises(UsageError, match="raw rewards"):
             choose_by_welfare(raw, welfare)
     gain = raw.to_unit("gain")
     for options in (
         {"welfare": "best"},
-        {"welfare": "p-mean"},
+        {"welfare": "pmean"},
         {"welfare": "cvar"},
         {"welfare": "nash", "rho": 0.5},
-        {"welfare": "p-mean", "rho": 2.0},
+        {"welfare": "pmean", "rho": 2.0},
         {"welfare": "cvar", "alpha": 0.0},
         {"welfare": "nash", "tolerance": -1.0},
     ):
