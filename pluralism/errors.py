@@ -8,6 +8,7 @@ exactly this and exits with code 2; no traceback reaches a user.
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "CacheError",
     "ComparabilityWarning",
     "ComponentWarning",
@@ -144,6 +145,12 @@ class DeadlineError(LanguageModelError, TimeoutError):
     """A language model did not answer in time."""
 
     code = "PL063"
+
+
+class BudgetError(LanguageModelError):
+    """Another call of a language model would cost more than is allowed."""
+
+    code = "PL064"
 
 
 class InterviewError(PluralismError, ValueError):

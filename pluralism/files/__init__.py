@@ -7,10 +7,12 @@ from pluralism.files.atomic import atomic_path, atomic_write
 from pluralism.files.bundle import load_bundle, save_bundle
 from pluralism.files.checkpoint import Checkpoint
 from pluralism.files.digest import file_digest
+from pluralism.files.line_log import LineLog
 from pluralism.files.strings import decode_strings, encode_strings
 
 __all__ = [
     "Checkpoint",
+    "LineLog",
     "atomic_path",
     "atomic_write",
     "decode_strings",

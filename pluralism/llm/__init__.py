@@ -9,6 +9,7 @@ from pluralism.llm.chat_model import ChatModel
 from pluralism.llm.embeddings_endpoint import EmbeddingsEndpoint
 from pluralism.llm.messages import Message, Tool, ToolCall
 from pluralism.llm.openai_chat import OpenAIChat
+from pluralism.llm.recorded_chat import RecordedChat
 from pluralism.llm.reply import Choice, Reply, ReplyStream
 from pluralism.llm.scripted_chat import ScriptedChat
 from pluralism.llm.usage import Usage
@@ -22,6 +23,7 @@ __all__ = [
     "EmbeddingsEndpoint",
     "Message",
     "OpenAIChat",
+    "RecordedChat",
     "Reply",
     "ReplyStream",
     "ScriptedChat",

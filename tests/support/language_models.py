@@ -1,11 +1,14 @@
-"""Scripted language models for interviews: one that does its work, and one that obeys whoever speaks."""
+"""Scripted language models: one for the battery, one that interviews, and one that obeys whoever speaks."""
 
 from __future__ import annotations
 
 import html
 import json
 
+from fake_openai import instance
 from interviews import POLICIES
+
+from pluralism.llm import ToolCall
 
 CARD = {
     "title": "Waiting beside the storm",
@@ -14,6 +17,18 @@ CARD = {
 }
 STORY = "I used to act at once. One evening I waited, and he told me what was wrong. I still think of it."
 QUESTION = "What did you notice just then?"
+
+
+def colourful(request):
+    """Follows schemas, calls tools, and chooses the first of the options that it is asked for."""
+    said = request.messages[-1].content
+    if request.schema is not None:
+        return instance(request.schema.model_json_schema())
+    if request.tools:
+        return ToolCall("paint", request.tools[0].arguments(name="red", warm=True))
+    if "Answer with one of A, B, NA" in said:
+        return {"A": 0.5, "NA": 0.25}
+    return "A" if "Answer with one of" in said else "Green is a colour, of course it is."
 
 
 def sensible(request):

@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_openai import instance
+from language_models import colourful
 
 from pluralism.errors import UsageError
-from pluralism.llm import Reply, ScriptedChat, ToolCall, Usage
+from pluralism.llm import Reply, ScriptedChat, Usage
 from pluralism.testing import ChecksFailedError, check_llm, llm_checks
 
 N_CHECKS = 17
-
-
-def sensible(request):
-    """Follows schemas, calls tools, and chooses the first of the options that it is asked for."""
-    said = request.messages[-1].content
-    if request.schema is not None:
-        return instance(request.schema.model_json_schema())
-    if request.tools:
-        return ToolCall("paint", request.tools[0].arguments(name="red", warm=True))
-    if "Answer with one of A, B, NA" in said:
-        return {"A": 0.5, "NA": 0.25}
-    return "A" if "Answer with one of" in said else "Green is a colour, of course it is."
 
 
 def failed(model, **options):
@@ -31,7 +19,7 @@ def failed(model, **options):
 
 
 def test_a_sound_model_passes_all_checks():
-    results = check_llm(ScriptedChat(sensible))
+    results = check_llm(ScriptedChat(colourful))
     assert len(results) == len(llm_checks()) == N_CHECKS
     assert {result.name for result in results if result.status == "skipped"} == {
         "order_of_options_does_not_matter",
@@ -102,16 +90,16 @@ class Emptied(ScriptedChat):
     ],
 )
 def test_broken_models_are_caught(kind, caught):
-    assert failed(kind(sensible)) == caught
+    assert failed(kind(colourful)) == caught
 
 
 def test_failures_are_raised_together_and_unknown_checks_refused():
     with pytest.raises(ChecksFailedError, match="fails 1 of 2 checks"):
-        check_llm(Talkative(sensible), checks=["limits_are_heeded", "replies_are_texts"], raise_on_failure=True)
+        check_llm(Talkative(colourful), checks=["limits_are_heeded", "replies_are_texts"], raise_on_failure=True)
     with pytest.raises(UsageError, match="no check 'it_sings'"):
-        check_llm(ScriptedChat(sensible), checks=["it_sings"])
+        check_llm(ScriptedChat(colourful), checks=["it_sings"])
 
 
 def test_results_of_a_reply_are_json():
-    reply = ScriptedChat(sensible).chat([{"role": "user", "content": "Hi"}])
+    reply = ScriptedChat(colourful).chat([{"role": "user", "content": "Hi"}])
     assert isinstance(reply, Reply) and json.loads(reply.to_json())["finish"] == "stop"

@@ -129,9 +129,9 @@ def test_only_one_of_many_appends_at_a_place(kind, tmp_path, played):
 
 def test_who_waited_for_a_file_that_was_replaced_writes_to_the_new_one(file, played, monkeypatch):
     """Between opening and locking, somebody erases: the event must not go to the unlinked file."""
-    from pluralism.elicitation.interview import jsonl_store
+    from pluralism.files import line_log
 
-    original, calls = jsonl_store._lock, []
+    original, calls = line_log._lock, []
 
     def lock(descriptor):
         calls.append(descriptor)
@@ -141,7 +141,7 @@ def test_who_waited_for_a_file_that_was_replaced_writes_to_the_new_one(file, pla
             os.replace(replacement, file.path)
         original(descriptor)
 
-    monkeypatch.setattr(jsonl_store, "_lock", lock)
+    monkeypatch.setattr(line_log, "_lock", lock)
     file.append(played.events[1])
     assert tuple(file.read()) == played.events[:2] and len(calls) == 2
 
