@@ -54,7 +54,7 @@ def equal_shares(
         - "none": they stay empty; if no ballot approves anybody, the committee is empty.
         - "phragmen": voters earn on from what they have left, as in `sequential_phragmen`.
         - "add-one": the rounds are run again with shares of seats + 1, seats + 2, ... while no more than `seats`
-          candidates are bought; what seats are left then are filled as with "phragmen".
+          candidates are bought, however ties are broken; what seats are left then are filled as with "phragmen".
     order, rng, most
         How ties are broken, and how many tied committees are listed, as in `sequential_pav`.
     """

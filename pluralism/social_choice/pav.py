@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations, islice
+from itertools import accumulate, combinations, islice
 from math import comb
 from typing import Any
 
@@ -21,10 +21,16 @@ from pluralism.social_choice.rule import Log, rule
 
 __all__ = ["pav", "pav_scores"]
 
-MOST_CELLS = 50_000_000
-"""Ballots times committees up to which all committees are tried."""
+MOST_CELLS = 20_000_000
+"""Ballots times committees up to which all committees are tried, if there are few enough of them."""
 
-BATCH = 4096
+MOST_COMMITTEES = 500_000
+
+BATCH_CELLS = 2_000_000
+"""Ballots times committees that are scored at once."""
+
+ROUNDING = 1e-9
+"""Relative error that a score in floating point may have."""
 
 SLACK = 1e-6
 """Relative error that the programme may make in a score."""
@@ -67,10 +73,11 @@ def pav(
         raise UsageError("most and time_limit are above 0.", fix="Give positive numbers.")
     ballots = profile.compressed()
     ballots = ballots.take(ballots.approves.any(axis=1))
-    if comb(profile.n_candidates, size) * max(len(ballots), 1) <= MOST_CELLS:
+    n_committees = comb(profile.n_candidates, size)
+    if n_committees <= MOST_COMMITTEES and n_committees * len(ballots) <= MOST_CELLS:
         best, found = _try_all(ballots, size)
         committees, complete = found[:most], len(found) <= most
-        notes: tuple[str, ...] = (f"all {comb(profile.n_candidates, size):,} committees tried",)
+        notes: tuple[str, ...] = (f"all {n_committees:,} committees tried",)
     else:
         best, committees, complete, notes = _by_programme(ballots, size, most, time_limit)
     score = best / profile.denominator
@@ -90,22 +97,37 @@ def pav_scores(profile: ApprovalProfile, committees: Int64[np.ndarray, "committe
 
 def _scores(ballots: ApprovalProfile, committees: Int64[np.ndarray, "committees seats"]) -> list[Fraction]:
     """Exact scores in units."""
-    size = committees.shape[1]
-    inside = np.zeros((ballots.n_candidates, len(committees)), dtype=np.float32)
-    np.put_along_axis(inside, committees.T, 1.0, axis=0)
-    # Whole numbers up to 2^24 are exact in float32.
-    has = (ballots.approves.astype(np.float32) @ inside).astype(np.int64)
-    voters = np.stack([ballots.counts @ (has == r) for r in range(size + 1)], axis=1)
-    worth = [sum((Fraction(1, i) for i in range(1, r + 1)), Fraction(0)) for r in range(size + 1)]
+    voters = _represented(ballots, committees)
+    worth = _worth(committees.shape[1])
     common = int(np.lcm.reduce([w.denominator for w in worth], dtype=object))
     whole = np.array([int(w * common) for w in worth], dtype=object)
     return [Fraction(int(score), common) for score in voters.astype(object) @ whole]
 
 
+def _represented(
+    ballots: ApprovalProfile, committees: Int64[np.ndarray, "committees seats"]
+) -> Int64[np.ndarray, "committees r"]:
+    """How many units of voters approve r of each committee, for r = 0, 1, ..., seats."""
+    size = committees.shape[1]
+    inside = np.zeros((ballots.n_candidates, len(committees)), dtype=np.float32)
+    np.put_along_axis(inside, committees.T, 1.0, axis=0)
+    # Whole numbers up to 2^24 are exact in float32.
+    has = (ballots.approves.astype(np.float32) @ inside).astype(np.int32)
+    return np.stack([ballots.counts @ (has == r) for r in range(size + 1)], axis=1)
+
+
+def _worth(size: int) -> list[Fraction]:
+    """1 + 1/2 + ... + 1/r for r = 0, 1, ..., size."""
+    return list(accumulate((Fraction(1, r) for r in range(1, size + 1)), initial=Fraction(0)))
+
+
 def _try_all(ballots: ApprovalProfile, size: int) -> tuple[Fraction, list[tuple[int, ...]]]:
+    worth = np.array([float(w) for w in _worth(size)])
     best, found = Fraction(-1), list[tuple[int, ...]]()
-    for batch in _batches(ballots.n_candidates, size):
-        for score, committee in zip(_scores(ballots, batch), batch.tolist(), strict=True):
+    for batch in _batches(ballots, size):
+        rough = _represented(ballots, batch) @ worth
+        near = batch[rough >= max(rough.max(), float(best)) * (1 - ROUNDING)]
+        for score, committee in zip(_scores(ballots, near), near.tolist(), strict=True):
             if score > best:
                 best, found = score, []
             if score == best:
@@ -113,9 +135,9 @@ def _try_all(ballots: ApprovalProfile, size: int) -> tuple[Fraction, list[tuple[
     return best, found
 
 
-def _batches(n_candidates: int, size: int) -> Iterator[Int64[np.ndarray, "committees seats"]]:
-    every = combinations(range(n_candidates), size)
-    while batch := list(islice(every, BATCH)):
+def _batches(ballots: ApprovalProfile, size: int) -> Iterator[Int64[np.ndarray, "committees seats"]]:
+    every = combinations(range(ballots.n_candidates), size)
+    while batch := list(islice(every, max(BATCH_CELLS // max(len(ballots), 1), 1))):
         yield np.array(batch, dtype=np.int64)
 
 

@@ -20,7 +20,7 @@ __all__ = ["sequential_pav"]
 @rule(
     "sequential-pav",
     takes=ApprovalProfile,
-    source="T. N. Thiele 1895; M. Lackner and P. Skowron, Multi-Winner Voting with Approval Preferences 2023, rule 6",
+    source="T. N. Thiele 1895; M. Lackner and P. Skowron, Multi-Winner Voting with Approval Preferences 2023",
     axioms={"anonymity": True, "neutrality": True},
 )
 def sequential_pav(
@@ -68,7 +68,8 @@ def sequential_pav(
             sum((Fraction(int(w[c]), r + 1) for r, w in enumerate(wants)), Fraction(0)) / profile.denominator
             for c in open_
         ]
-        tied = [c for c, gain in zip(open_, gains, strict=True) if gain == max(gains)]
+        best = max(gains)
+        tied = [c for c, gain in zip(open_, gains, strict=True) if gain == best]
         chosen = ties.favoured(tied)
         names = profile.candidates
         so_far = [names[c] for c in sorted(elected)]

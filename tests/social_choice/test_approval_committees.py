@@ -88,7 +88,7 @@ def test_the_programme_finds_what_trying_all_finds(profile, data):
     seats = data.draw(st.integers(1, profile.n_candidates))
     every = pav(profile, seats=seats, most=1000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MODULE, "MOST_CELLS", 0)
+        patch.setattr(MODULE, "MOST_COMMITTEES", 0)
         solved = pav(profile, seats=seats, most=1000)
     assert solved.complete and solved.notes[0].startswith("optimal by HiGHS")
     assert (solved.committees, solved.objective) == (every.committees, every.objective)
@@ -97,7 +97,7 @@ def test_the_programme_finds_what_trying_all_finds(profile, data):
 def test_pav_says_when_time_ran_out_or_the_list_is_cut(monkeypatch):
     rng = np.random.default_rng(0)
     profile = ApprovalProfile(range(40), rng.random((300, 40)) < 0.2)
-    monkeypatch.setattr(MODULE, "MOST_CELLS", 0)
+    monkeypatch.setattr(MODULE, "MOST_COMMITTEES", 0)
     with pytest.raises(UsageError, match="found no committee"):
         pav(profile, seats=8, time_limit=1e-3)
     nobody = ApprovalProfile(range(5), np.zeros((2, 5), bool))
