@@ -11,6 +11,7 @@ import typer
 from pluralism import __version__
 from pluralism.cli.adapt import adapt
 from pluralism.cli.check import check
+from pluralism.cli.choose import choose
 from pluralism.cli.compare import compare
 from pluralism.cli.demo import demo
 from pluralism.cli.directions import directions
@@ -23,7 +24,7 @@ from pluralism.cli.report import report
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, report, interview)
+COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview)
 RESUMABLE = ("fit", "embed", "compare")
 
 

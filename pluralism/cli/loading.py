@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pluralism.cli.encoding import Progress
     from pluralism.cli.reading import Reading
     from pluralism.cli.run_directory import FileRecord, Run
-    from pluralism.data import Comparisons, Rankings
+    from pluralism.data import Comparisons, Items, Rankings
 
 __all__ = ["RunData"]
 
@@ -63,12 +63,28 @@ class RunData:
         answers, _ = self.reading.read_for(path, self.run.model.takes)
         return self.embed(answers, path, progress)
 
+    def read_items(self, path: Path, features: Path | None, progress: Progress) -> Items:
+        """Read and embed a table of items, perhaps with features of their own."""
+        if features is None:
+            items, _ = self.reading.read_items(path)
+        else:
+            from pluralism.data import Items
+
+            items = Items.read(path, features=features, columns=self.reading.columns or None)
+        return self.embed_items(items, path, progress)
+
     def embed(self, comparisons: Answers, path: Path, progress: Progress) -> Answers:
         """Give answers the features that the model needs, or none."""
+        items = self.embed_items(comparisons.items, path, progress)
+        embedded: Any = comparisons if items is comparisons.items else comparisons.with_items(items)
+        return embedded
+
+    def embed_items(self, items: Items, path: Path, progress: Progress) -> Items:
+        """Give items the features that the model needs, or none."""
         model: Any = self.run.model
-        if model.dim_ is None or comparisons.items.features is not None:
-            return comparisons
-        if comparisons.items.texts is None:
+        if model.dim_ is None or items.features is not None:
+            return items
+        if items.texts is None:
             raise DataError(
                 "The model was fitted on features, and the data hold ids of items without texts.",
                 where=str(path),
@@ -80,9 +96,7 @@ class RunData:
                 where=str(self.run.directory),
                 fix="Name it with --encoder, or give --items and --features.",
             )
-        items, _ = self.encoding.attach(comparisons.items, progress)
-        embedded: Any = comparisons.with_items(items)
-        return embedded
+        return self.encoding.attach(items, progress)[0]
 
 
 def _recorded(file: FileRecord | None, option: str) -> Path | None:
