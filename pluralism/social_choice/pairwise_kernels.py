@@ -13,8 +13,8 @@ TILE = 16
 PATH_TILE = 256
 """Candidates a side of a tile of strengths, three of which stay in the second cache."""
 
-SMALL = 10_000_000
-"""Comparisons that one thread makes in less time than it takes to call others."""
+SMALL = 200_000_000
+"""Comparisons that one thread makes in some milliseconds, in which waiting for another may cost more than it brings."""
 
 UNLISTED = np.int16(np.iinfo(np.int16).max)
 
@@ -77,6 +77,27 @@ def _add_chunks(levels, counts, below, above_diagonal, block, bounds):
     return out
 
 
+@njit(cache=True)
+def _all_strict(levels):
+    """Whether every ballot has as many levels as there are candidates."""
+    n, m = levels.shape
+    for row in range(n):
+        found = m == 0
+        for c in range(m):
+            found |= levels[row, c] == m - 1
+        if not found:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _fill_below_diagonal(support, total):
+    """Of complete strict ballots, those that do not have one candidate above the other have it below."""
+    for a in range(len(support)):
+        for b in range(a):
+            support[a, b] = total - support[b, a]
+
+
 def support_counts(levels, counts, unlisted_below):
     """Sum of the counts of the ballots that rank the row's candidate strictly above the column's.
 
@@ -93,18 +114,16 @@ def support_counts(levels, counts, unlisted_below):
     int64 array of shape (candidates, candidates)
     """
     n, m = levels.shape
-    strict = bool((levels.max(axis=1, initial=-1) == m - 1).all())
+    strict = _all_strict(levels)
     block = 512 if m <= 512 else 256
-    n_chunks = min(get_num_threads(), -(-n // block))
-    if n_chunks > 1:
-        bounds = np.linspace(0, n, n_chunks + 1).astype(np.int64)
-        support = _add_chunks(levels, counts, unlisted_below, strict, block, bounds).sum(axis=0)
-    else:
+    if n * m * m < SMALL:
         support = np.zeros((m, m), dtype=np.int64)
         _add_ballots(levels, counts, unlisted_below, strict, block, support)
+    else:
+        bounds = np.linspace(0, n, get_num_threads() + 1).astype(np.int64)
+        support = _add_chunks(levels, counts, unlisted_below, strict, block, bounds).sum(axis=0)
     if strict:
-        rows, columns = np.tril_indices(m, -1)
-        support[rows, columns] = counts.sum() - support[columns, rows]
+        _fill_below_diagonal(support, counts.sum())
     return support
 
 

@@ -2,9 +2,9 @@ r"""Symmetric zero-sum games: optimal strategies of full support, by an interior
 
 The payoff K is skew-symmetric, ``K[a, b]`` what a wins against b. A strategy x is optimal just where
 :math:`x^T K \ge 0`: nobody's answer gains. Tucker (1956) showed that some optimal strategy is strictly complementary:
-every candidate either has a positive chance or strictly loses against it. Those with a positive chance are the ones that
-some optimal strategy can play, and the method below finds them all, since its path leads into the middle of the optimal
-strategies.
+every candidate either has a positive chance or strictly loses against it. Those with a positive chance are the ones
+that some optimal strategy can play, and the method below finds them all, since its path leads into the middle of the
+optimal strategies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import lu_factor, lu_solve
+
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["GameSolution", "max_entropy_strategy", "solve_symmetric_game"]
 
@@ -72,23 +74,23 @@ def solve_symmetric_game(
     z = np.ones(n + 1)
     s = np.ones(n + 1)
     n_iter = 0
-    while (mean := float(z @ s) / (n + 1)) > tol and n_iter < max_iter:
-        n_iter += 1
-        system = matrix.copy()
-        system[np.diag_indices(n + 1)] += s / z
-        factors = lu_factor(system, overwrite_a=True, check_finite=False)
-        dz = lu_solve(factors, -s, check_finite=False)
-        ds = matrix @ dz
-        step = _longest(z, s, dz, ds)
-        ahead = float((z + step * dz) @ (s + step * ds)) / (n + 1)
-        centre = mean * max((ahead / mean) ** 3, 1e-3)
-        dz = lu_solve(factors, (centre - dz * ds) / z - s, check_finite=False)
-        ds = matrix @ dz
-        step = 0.95 * _longest(z, s, dz, ds)
-        z = z + step * dz
-        s = matrix @ z + offset
-        if not (s > 0).all():
-            s = np.maximum(s, mean * 1e-3 / z)
+    with threads_for_square(n + 1):
+        while (mean := float(z @ s) / (n + 1)) > tol and n_iter < max_iter:
+            n_iter += 1
+            system = matrix.copy()
+            system[np.diag_indices(n + 1)] += s / z
+            factors = lu_factor(system, overwrite_a=True, check_finite=False)
+            dz = lu_solve(factors, -s, check_finite=False)
+            ds = matrix @ dz
+            step = _longest(z, s, dz, ds)
+            ahead = float((z + step * dz) @ (s + step * ds)) / (n + 1)
+            centre = mean * max((ahead / mean) ** 3, 1e-3)
+            dz = lu_solve(factors, (centre - dz * ds) / z - s, check_finite=False)
+            ds = matrix @ dz
+            step = 0.95 * _longest(z, s, dz, ds)
+            z = z + step * dz
+            # Near the end rounding may make the slack of the smallest pairs negative.
+            s = np.maximum(matrix @ z + offset, mean * 1e-3 / z)
     strategy = z[:n] / z[:n].sum()
     gain = float((payoff @ strategy).max(initial=0.0))
     return GameSolution(strategy, z[:n] > s[:n], max(gain, 0.0), n_iter, mean <= tol)
