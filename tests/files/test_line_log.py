@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluralism.errors import StorageError
@@ -24,6 +24,7 @@ def test_lines_come_back(tmp_path):
     assert repr(log) == f"LineLog({str(log.path)!r})"
 
 
+@settings(max_examples=40)
 @given(lines=LINES, cut=st.integers(0, 200), more=LINES)
 def test_a_torn_end_is_replaced_by_the_next_line(tmp_path_factory, lines, cut, more):
     log = LineLog(tmp_path_factory.mktemp("log") / "a.log")
@@ -50,7 +51,7 @@ def test_two_writers_see_each_other(tmp_path):
 
 def test_appending_reads_only_what_is_new(tmp_path, monkeypatch):
     log = LineLog(tmp_path / "a.log")
-    for k in range(50):
+    for _ in range(50):
         log.append(b"x" * 10_000)
     read, original = [], os.read
     monkeypatch.setattr(os, "read", lambda descriptor, n: read.append(original(descriptor, n)) or read[-1])

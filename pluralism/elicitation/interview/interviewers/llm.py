@@ -46,7 +46,7 @@ class LLMInterviewer:
     model : ChatModel
         Hosted, local or scripted.
     temperature : float, optional
-        Of questions; drafts and comparisons take the likeliest words where the model allows it.
+        Of questions. Default: the model's own, as for everything else that it is asked.
     """
 
     revises = True
@@ -91,7 +91,7 @@ class LLMInterviewer:
                     show(piece)
                 reply = stream.reply
             text = seen(reply.text)
-            if not text or len(text) > QUESTION_CHARACTERS or suspicious(text):
+            if reply.finish == "length" or not text or len(text) > QUESTION_CHARACTERS or suspicious(text):
                 raise ReplyFormatError(
                     f"{self.name} did not ask a question that can be shown.", fix="Use a stronger model."
                 )
