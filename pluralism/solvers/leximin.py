@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -116,7 +117,7 @@ def _highest(
     return float((table[[group]] @ found)[0] + offset[group])
 
 
-def _solve(cost: np.ndarray, rows: csr_array, most: np.ndarray, simplex: csr_array, bounds: object) -> np.ndarray:
+def _solve(cost: np.ndarray, rows: Any, most: np.ndarray, simplex: csr_array, bounds: Any) -> np.ndarray:
     found = linprog(
         cost, A_ub=rows, b_ub=most, A_eq=simplex, b_eq=np.ones(simplex.shape[0]), bounds=bounds, method="highs"
     )
