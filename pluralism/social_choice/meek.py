@@ -118,12 +118,17 @@ class _Count:
             return [_Stage(elected, frozenset(), keep)]
         if len(elected) + len(hopeful) <= self.seats:
             return [_Stage(elected, hopeful, keep)]
+        without = [c for c in sorted(hopeful) if votes[c] == 0]
+        if without and len(elected) + len(hopeful) - len(without) >= self.seats:
+            # No votes move, so that the order in which they are excluded makes no difference.
+            self.log(f"Without votes, and excluded: {listed([names[c] for c in without])}.")
+            return [_Stage(elected, hopeful.difference(without), _without(keep, without))]
         fewest = min(int(votes[c]) for c in hopeful)
         near = self.ballots.total * ONE // ALIKE
         tied = [c for c in sorted(hopeful) if votes[c] - fewest < max(near, 1)]
         chosen = self.ties.disfavoured(tied)
         self.log(settled([names[c] for c in tied], [names[c] for c in chosen], "is excluded"))
-        return [_Stage(elected, hopeful - {c}, (*keep[:c], 0, *keep[c + 1 :])) for c in chosen]
+        return [_Stage(elected, hopeful - {c}, _without(keep, [c])) for c in chosen]
 
     def _settle(self, stage: _Stage) -> tuple[frozenset[int], tuple[int, ...], Int64[np.ndarray, " candidates"]]:
         """Iterate until each of the elected has one quota, electing whoever reaches it on the way."""
@@ -167,3 +172,9 @@ class _Count:
             quota=float(Fraction(quota, unit)),
             elected=[names[c] for c in new],
         )
+
+
+def _without(keep: tuple[int, ...], excluded: list[int]) -> tuple[int, ...]:
+    """What each keeps, the excluded nothing."""
+    gone = set(excluded)
+    return tuple(0 if c in gone else part for c, part in enumerate(keep))

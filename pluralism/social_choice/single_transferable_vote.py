@@ -199,6 +199,11 @@ class _Count:
             most = max(above.values())
             tied = self._earlier([c for c in sorted(waiting) if above[c] == most], history, max)
             return self._each(tied, self.ties.favoured(tied), "has the largest surplus", now, self._pass_surplus)
+        without = [c for c in sorted(hopeful) if votes[c] == 0]
+        if without and len(elected) + len(hopeful) - len(without) >= self.seats:
+            # No votes move, so that the order in which they are excluded makes no difference.
+            came = Step(f"Without votes, and excluded: {self._names(without)}.", {"excluded": self._list(without)})
+            return [replace(now, hopeful=hopeful.difference(without), came=came)]
         fewest = min(votes[c] for c in hopeful)
         tied = self._earlier([c for c in sorted(hopeful) if votes[c] == fewest], history, min)
         return self._each(tied, self.ties.disfavoured(tied), "is excluded", now, self._exclude)

@@ -103,6 +103,13 @@ def test_ties_are_followed_in_all_ways_or_settled_as_asked():
     assert meek(shared, seats=2).committees == (("a", "b"),)
 
 
+def test_many_candidates_without_votes_are_no_ties():
+    names = [f"c{i}" for i in range(1000)]
+    profile = Profile.from_orders([["c0", "c2"], ["c1", "c7"]], counts=[6, 2], candidates=names)
+    outcome = meek(profile, seats=2)
+    assert outcome.committees == (("c0", "c2"),) and outcome.complete
+
+
 def test_bad_use_is_refused():
     profile = Profile.from_orders([["a", "b"]])
     with pytest.raises(UsageError):

@@ -147,6 +147,16 @@ def test_ties_are_followed_in_all_ways_or_settled_as_asked():
     assert not single_transferable_vote(profile, seats=1, most=1).complete
 
 
+def test_many_candidates_without_votes_are_no_ties():
+    names = [f"c{i}" for i in range(3000)]
+    profile = Profile.from_orders([["c0", "c2"], ["c1", "c7"]], counts=[6, 2], candidates=names)
+    outcome = single_transferable_vote(profile, seats=2)
+    assert outcome.committees == (("c0", "c2"),) and outcome.complete
+    # Of those without votes one has to be elected, anyone.
+    short = single_transferable_vote(profile.only(["c0", "c1", "c8", "c9"]), seats=3)
+    assert short.committees == (("c0", "c1", "c8"), ("c0", "c1", "c9"))
+
+
 def test_units_do_not_change_votes_and_places_cut_off():
     profile = Profile.from_orders([["a", "b"], ["a", "c"], ["b"], ["c"]], counts=[5, 2, 1, 2])
     thirds = Profile(profile.candidates, profile.levels, profile.counts * 3, denominator=3)
