@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from pluralism.elicitation.interview import Interview, MemoryStore, read_case, read_protocol
+from pluralism.elicitation.interview import Interview, MemoryStore, StaticPool, read_case, read_protocol
+from pluralism.elicitation.values_card import ValuesCard
 
 ANSWERS = {
     "story": "My grandmother listened to my brother until he had said it all.",
@@ -71,3 +72,19 @@ def play(interview, until=None):
         if not step(interview):
             break
     return interview.state
+
+
+def changed(**limits):
+    """The shipped protocol with other limits."""
+    protocol = read_protocol("moral-graph")
+    return protocol.model_copy(update={"limits": protocol.limits.model_copy(update=limits)})
+
+
+def pool_with(*cards):
+    return StaticPool({card.id: card for card in cards})
+
+
+def twin():
+    """Nearly the card that the answers make."""
+    policies = [*POLICIES[:2], "SIGNS of shame in a child"]
+    return ValuesCard("Waiting with the storm", "Being heard.", policies, "When a child shows by what it does")

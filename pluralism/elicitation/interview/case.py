@@ -10,12 +10,12 @@ from pluralism.elicitation.interview.content import (
     Content,
     Identifier,
     Localised,
+    WrongKey,
     check_ids,
     check_languages,
     languages_of,
     read_content,
     said_in,
-    wrong,
 )
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.errors import UsageError
@@ -93,7 +93,7 @@ class Case(Content):
         for index, card in enumerate(self.cards):
             by_key[f"cards[{index}].policies"] = set(card.policies)
             if card.context not in names:
-                raise wrong(f"cards[{index}].context", f"The case has no context {card.context!r}")
+                raise WrongKey(f"cards[{index}].context", f"The case has no context {card.context!r}")
         check_languages(self.languages, by_key)
         return self
 

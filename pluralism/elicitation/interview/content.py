@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
 
 from pluralism.errors import UsageError
 
@@ -20,6 +19,7 @@ __all__ = [
     "Identifier",
     "Kind",
     "Localised",
+    "WrongKey",
     "available",
     "check_ids",
     "check_languages",
@@ -28,7 +28,6 @@ __all__ = [
     "languages_of",
     "read_content",
     "said_in",
-    "wrong",
 ]
 
 Kind: TypeAlias = Literal["protocols", "cases"]
@@ -104,20 +103,25 @@ def _explain(error: ValidationError, path: Path) -> UsageError:
     first, more = entries[0], len(entries) - 1
     said = first["msg"].removeprefix("Value error, ").rstrip(".")
     also = f" ({more} more problem{'s' * (more > 1)} in this file)" if more else ""
+    cause = first.get("ctx", {}).get("error")
+    key = cause.key if isinstance(cause, WrongKey) else key_of(first["loc"])
     fixes = {
         "missing": "Add this key; a shipped file of the same kind shows how.",
         "extra_forbidden": "Remove or rename this key: it is not one that is read.",
     }
     return UsageError(
         f"{said}{also}.",
-        where=f"{path}: {first.get('ctx', {}).get('key') or key_of(first['loc'])}",
+        where=f"{path}: {key}",
         fix=fixes.get(first["type"], "Change this value; a shipped file of the same kind shows how."),
     )
 
 
-def wrong(key: str, what: str) -> PydanticCustomError:
-    """An error for a validator to raise that looks at several keys, about one of them."""
-    return PydanticCustomError("content", "{what}", {"what": what, "key": key})
+class WrongKey(ValueError):
+    """What a validator raises that looks at several keys, about one of them."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
 
 
 def check_ids(members: Sequence[Any], key: str) -> None:
@@ -125,7 +129,7 @@ def check_ids(members: Sequence[Any], key: str) -> None:
     ids = [member.id for member in members]
     for index, name in enumerate(ids):
         if name in ids[:index]:
-            raise wrong(f"{key}[{index}].id", f"The id {name!r} is there twice")
+            raise WrongKey(f"{key}[{index}].id", f"The id {name!r} is there twice")
 
 
 def check_languages(wanted: Iterable[str], by_key: Mapping[str, set[str]]) -> None:
@@ -133,7 +137,7 @@ def check_languages(wanted: Iterable[str], by_key: Mapping[str, set[str]]) -> No
     for key, languages in by_key.items():
         absent = [language for language in wanted if language not in languages]
         if absent:
-            raise wrong(key, f"There is no text in {absent[0]!r}")
+            raise WrongKey(key, f"There is no text in {absent[0]!r}")
 
 
 def key_of(location: Iterable[int | str]) -> str:
@@ -204,4 +208,4 @@ def check_places(text: Mapping[str, str], allowed: Iterable[str], key: str) -> N
         unknown = [place for place in _PLACE.findall(template) if place not in names]
         if unknown:
             there = ", ".join(sorted(names)) or "none"
-            raise wrong(f"{key}.{language}", f"There is no place {{{unknown[0]}}} here; there is {there}")
+            raise WrongKey(f"{key}.{language}", f"There is no place {{{unknown[0]}}} here; there is {there}")

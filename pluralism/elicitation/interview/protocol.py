@@ -11,13 +11,13 @@ from pluralism.elicitation.interview.content import (
     Content,
     Identifier,
     Localised,
+    WrongKey,
     check_ids,
     check_languages,
     check_places,
     languages_of,
     read_content,
     said_in,
-    wrong,
 )
 
 __all__ = ["Limits", "Protocol", "Scope", "Stage", "SurveyQuestion", "read_protocol"]
@@ -77,7 +77,7 @@ class Limits(Content):
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
         if self.min_turns > self.max_turns:
-            raise wrong("limits.min_turns", "It is larger than max_turns")
+            raise WrongKey("limits.min_turns", "It is larger than max_turns")
         return self
 
 
@@ -171,23 +171,23 @@ class Protocol(Content):
         for places, given, table in ((PROMPT_PLACES, self.prompts, "prompts"), (TEXT_PLACES, self.texts, "texts")):
             for name in places:
                 if name not in given:
-                    raise wrong(f"{table}.{name}", "This table is missing")
+                    raise WrongKey(f"{table}.{name}", "This table is missing")
             for name, text in given.items():
                 check_places(text, places.get(name, ()), f"{table}.{name}")
         for name in self.prompts:
             if name not in PROMPT_PLACES:
-                raise wrong(f"prompts.{name}", f"There is no such prompt; there is {', '.join(PROMPT_PLACES)}")
+                raise WrongKey(f"prompts.{name}", f"There is no such prompt; there is {', '.join(PROMPT_PLACES)}")
         filled: set[str] = set()
         for index, stage in enumerate(self.stages):
             check_places(stage.question, ("question", "context"), f"stages[{index}].question")
             if stage.fills in filled:
-                raise wrong(f"stages[{index}].fills", f"Another stage fills the {stage.fills} too")
+                raise WrongKey(f"stages[{index}].fills", f"Another stage fills the {stage.fills} too")
             filled |= {stage.fills} if stage.fills else set()
         check_ids(self.consent, "consent")
         check_ids(self.stages, "stages")
         check_ids(self.survey, "survey")
         if self.limits.max_turns < len(self.stages):
-            raise wrong("limits.max_turns", f"The scripted interview has {len(self.stages)} stages")
+            raise WrongKey("limits.max_turns", f"The scripted interview has {len(self.stages)} stages")
         check_languages(self.languages, languages_of(self) | self._texts_by_key())
         return self
 
