@@ -37,6 +37,7 @@ def violated(values, chosen, places) -> bool:
     return False
 
 
+@settings(max_examples=50)
 @given(matrices(), st.data())
 def test_the_slate_is_balanced_and_justified(values, data):
     seats = data.draw(st.integers(1, len(values)))
@@ -53,6 +54,7 @@ def test_the_slate_is_balanced_and_justified(values, data):
         assert values[slate.assignment == place, c].min() == slate.thresholds[place]
 
 
+@settings(max_examples=50)
 @given(matrices(max_voters=6), st.data())
 def test_the_checker_is_brute_force_over_coalitions(values, data):
     n, m = values.shape

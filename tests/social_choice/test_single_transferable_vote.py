@@ -89,7 +89,7 @@ def committees(outcome) -> set[frozenset[int]]:
     return {frozenset(outcome.candidates.index(name) for name in committee) for committee in outcome.committees}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(profiles(max_candidates=4, max_ballots=4), st.data())
 @pytest.mark.parametrize("transfer", ["weighted-inclusive", "last-parcel"])
 def test_the_count_of_single_papers(transfer, profile, data):
@@ -101,7 +101,7 @@ def test_the_count_of_single_papers(transfer, profile, data):
     assert committees(outcome) == plain_count(profile, seats, needed, transfer)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(profiles(max_candidates=5, ties=False), st.integers(1, 4))
 def test_solid_coalitions_get_the_seats_of_their_quotas(profile, seats):
     seats = min(seats, profile.n_candidates)
@@ -127,7 +127,7 @@ def test_worked_examples(case):
     assert outcome.committees == (tuple(name for name in profile.candidates if name in case["elected"]),)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(profiles(max_candidates=4, denominator=True), st.integers(1, 3), st.integers(0, 99))
 def test_an_order_or_a_draw_leads_to_one_of_the_tied_committees(profile, seats, seed):
     seats = min(seats, profile.n_candidates)
