@@ -117,10 +117,10 @@ def _highest(
     return float((table[[group]] @ found)[0] + offset[group])
 
 
-def _solve(cost: np.ndarray, rows: Any, most: np.ndarray, simplex: csr_array, bounds: Any) -> np.ndarray:
+def _solve(cost: np.ndarray, rows: Any, most: np.ndarray, simplex: Any, bounds: Any) -> np.ndarray:
     found = linprog(
         cost, A_ub=rows, b_ub=most, A_eq=simplex, b_eq=np.ones(simplex.shape[0]), bounds=bounds, method="highs"
     )
     if found.status != 0:
         raise RuntimeError(f"A linear program of leximin was not solved: {found.message}")
-    return found.x
+    return np.asarray(found.x)

@@ -80,7 +80,7 @@ def check_rule(
     rule : Rule
         That counts a `Profile` or an `ApprovalProfile`.
     options : mapping, optional
-        What the rule is called with, such as ``{"k": 2}``.
+        What the rule is called with, such as ``{"seats": 2}``.
     checks : sequence of str, optional
         Names from `rule_checks()`; all by default.
     n_profiles : int
@@ -194,7 +194,7 @@ def ballots_that_nobody_cast_do_not_matter(case: RuleCase) -> None:
 def a_single_candidate_wins(case: RuleCase) -> None:
     """Where there is one candidate, it wins."""
     one = Profile(["only"], [[0]], [3]) if case.rule.takes is Profile else ApprovalProfile(["only"], [[True]], [3])
-    options = {name: 1 if name in ("k", "seats", "size") else value for name, value in case.options.items()}
+    options = {name: 1 if name == "seats" else value for name, value in case.options.items()}
     outcome = case.rule(one, **options)
     require(_won(outcome) in ({"only"}, {frozenset({"only"})}), f"{_won(outcome)} win among one candidate")
 

@@ -116,3 +116,31 @@ def test_without_the_data_a_line_says_what_is_missing(repository, tmp_path, name
     out = run(repository, name, PLURALISM_DATA=str(tmp_path))
     assert len(out.splitlines()) == 1
     assert "PLURALISM_DATA" in out
+
+
+def test_maxmin_on_the_demo(repository):
+    out = run(repository, "plot_maxmin.py", MPLBACKEND="Agg")
+    rows = {line.split()[0]: cells(line) for line in out.splitlines() if line and cells(line)}
+    *_, mean, worst, kl = rows["maxmin"]
+    *_, best_mean, least, _ = rows["utilitarian"]
+    assert kl == pytest.approx(0.5, abs=0.001)
+    assert worst > 0 > least
+    assert worst > least + 1.0
+    assert mean < best_mean
+    assert rows["sample-minimum"][-2] < worst - 0.1
+    assert re.search(r"gap (0|\d(\.\d)?e-(0[7-9]|\d\d))", out)
+
+
+def test_a_circle_of_majorities(repository):
+    out = run(repository, "plot_condorcet_cycle.py", MPLBACKEND="Agg")
+    assert "tea 0.333, milk 0.333, gin 0.333" in out
+    assert all(abs(value) < 0.2 for value in cells(out.splitlines()[0]))
+    assert "tie of tea, milk, gin" in out
+
+
+def test_rules_on_a_conversation(repository, shared_data):
+    out = run(repository, "polis_rules.py", PLURALISM_DATA=str(shared_data))
+    one, five = out.split("five statements")
+    assert {"approval", "borda", "schulze", "maximal-lottery"} <= {line.split()[0] for line in one.splitlines() if line}
+    represented = {line[:26].strip(): cells(line)[0] for line in five.splitlines()[1:5]}
+    assert represented["equal shares"] >= represented["five most approved"]

@@ -13,7 +13,7 @@ from pluralism.social_choice.outcome import CommitteeOutcome, Outcome
 from pluralism.social_choice.rule import Rule, rule
 from pluralism.testing import ChecksFailedError, check_rule, rule_checks
 
-OPTIONS = {"k": 2}
+OPTIONS = {"seats": 2}
 
 
 def options_of(each: Rule) -> dict:
