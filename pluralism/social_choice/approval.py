@@ -18,12 +18,9 @@ __all__ = ["approval"]
     axioms={
         "anonymity": True,
         "neutrality": True,
-        "pareto": True,
         "monotonicity": True,
-        "clone_independence": True,
         "participation": True,
         "reinforcement": True,
-        "reversal_symmetry": True,
     },
 )
 def approval(profile: ApprovalProfile, log: Log) -> Outcome:

@@ -64,7 +64,7 @@ def baldwin(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts:
         "clone_independence": False,
         "participation": False,
         "reinforcement": False,
-        "reversal_symmetry": True,
+        "reversal_symmetry": False,
     },
 )
 def nanson(profile: Profile, log: Log) -> Outcome:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64
 
+from pluralism.calibration.text import json_ready
 from pluralism.errors import UsageError
 from pluralism.random import RNG
 from pluralism.social_choice.kemeny_kernels import SATURATED, best_orders, trace_orders
@@ -85,15 +86,15 @@ class KemenyConsensus:
         return pa.table(columns)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name; Fractions as text."""
+        """The fields by name; Fractions as "p/q"."""
         return {
             "candidates": list(self.candidates),
             "rankings": [list(ranking) for ranking in self.rankings],
             "n_rankings": self.n_rankings,
             "winners": list(self.winners),
             "winners_exact": self.winners_exact,
-            "disagreement": str(self.disagreement),
-            "lower_bound": str(self.lower_bound),
+            "disagreement": json_ready(self.disagreement),
+            "lower_bound": json_ready(self.lower_bound),
             "status": self.status,
             "solver": self.solver,
         }

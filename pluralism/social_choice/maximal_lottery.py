@@ -34,9 +34,7 @@ LARGEST_EXACT = 100
         "condorcet_loser": True,
         "smith": True,
         "pareto": True,
-        "monotonicity": False,
         "clone_independence": True,
-        "reinforcement": True,
     },
 )
 def maximal_lottery(profile: Profile, log: Log, *, tie_break: Literal["max_entropy"] | None = None) -> Lottery:
@@ -53,9 +51,12 @@ def maximal_lottery(profile: Profile, log: Log, *, tie_break: Literal["max_entro
 
     Notes
     -----
+    The axioms are declared of the set of candidates that can be drawn. Lotteries themselves satisfy reinforcement, in
+    that a lottery maximal for two electorates is maximal for both together (Brandl, Brandt and Seedig 2016).
+
     Found by an interior-point method among the candidates of the Smith set. Where the lottery is unique and on no more
-    than 100 candidates, it is then computed and verified as fractions; a note says which candidates have which. Else it
-    holds in floating point: `value` says what it guarantees, which differs from 1/2 by rounding alone.
+    than 100 candidates, it is then computed and verified as fractions, which are its `exact`. Else it holds in floating
+    point: `value` says what it guarantees, which differs from 1/2 by rounding alone.
     """
     if tie_break not in (None, "max_entropy"):
         raise UsageError(f"tie_break={tie_break!r} is not possible.", fix='Use tie_break="max_entropy", or None.')
@@ -70,15 +71,14 @@ def maximal_lottery(profile: Profile, log: Log, *, tie_break: Literal["max_entro
     inside = np.flatnonzero(solution.support)
     among = margins[np.ix_(inside, inside)]
     dimension = null_space_dimension(among)
-    exact = _verified(margins, inside) if dimension == 1 else None
+    shares = _verified(margins, inside) if dimension == 1 else None
     chances = np.zeros(len(names))
     where = np.array(smith)[inside]
-    notes: tuple[str, ...] = ()
-    if exact is not None:
-        chances[where] = [float(share) for share in exact]
-        chances /= chances.sum()
-        if len(inside) > 1:
-            notes = (f"Exactly: {', '.join(f'{names[i]} {p}' for i, p in zip(where, exact, strict=True))}.",)
+    exact: tuple[Fraction, ...] | None = None
+    if shares is not None:
+        of = dict(zip(where.tolist(), shares, strict=True))
+        exact = tuple(of.get(i, Fraction(0)) for i in range(len(names)))
+        chances[:] = [float(share) for share in exact]
     elif dimension == 1:
         chances[where] = _polished(among.astype(float))
     elif tie_break == "max_entropy":
@@ -87,16 +87,17 @@ def maximal_lottery(profile: Profile, log: Log, *, tie_break: Literal["max_entro
         chances[where] = solution.strategy[inside]
     chances /= chances.sum()
     value = 0.5 if exact is not None else 0.5 + _guaranteed(profile, chances)
-    shown = ", ".join(f"{names[i]} {chances[i]:.4g}" for i in where[:12])
+    shown = ", ".join(f"{names[i]} {chances[i]:.4g}" if exact is None else f"{names[i]} {exact[i]}" for i in where[:12])
     log(
-        f"{shown}{', ...' if len(where) > 12 else ''} ties with "
-        f"each of these candidates and beats the others{'' if dimension == 1 else ', and so do other lotteries'}.",
+        f"{shown}{', ...' if len(where) > 12 else ''} ties with each of these candidates and beats the others"
+        f"{'' if dimension == 1 else ', and so do other lotteries'}.",
         probabilities={names[i]: float(chances[i]) for i in where},
         dimension=dimension - 1,
     )
+    notes: tuple[str, ...] = ()
     if not solution.converged:
-        notes += (f"The interior-point method stopped early: the lottery guarantees {value:.6g} instead of 1/2.",)
-    return Lottery("maximal-lottery", names, chances, dimension == 1, value, notes)
+        notes = (f"The interior-point method stopped early: the lottery guarantees {value:.6g} instead of 1/2.",)
+    return Lottery("maximal-lottery", names, chances, dimension == 1, value, notes, exact)
 
 
 def _verified(

@@ -193,6 +193,8 @@ class Lottery:
     value : float
         What the lottery guarantees in the terms of its rule.
     notes : tuple of str
+    exact : tuple of Fraction, optional
+        The probabilities as fractions, where they were worked out and verified as such.
     """
 
     rule: str
@@ -201,6 +203,7 @@ class Lottery:
     unique: bool
     value: float
     notes: tuple[str, ...] = ()
+    exact: tuple[Fraction, ...] | None = None
 
     @property
     def winners(self) -> tuple[str, ...]:
@@ -216,7 +219,7 @@ class Lottery:
         return pa.table({"candidate": list(self.candidates), "probability": self.probabilities})
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The fields by name; Fractions as "p/q"."""
         return {
             "rule": self.rule,
             "candidates": list(self.candidates),
@@ -224,6 +227,7 @@ class Lottery:
             "unique": self.unique,
             "value": self.value,
             "notes": list(self.notes),
+            "exact": None if self.exact is None else [json_ready(share) for share in self.exact],
         }
 
     def to_json(self, *, indent: int | None = None) -> str:

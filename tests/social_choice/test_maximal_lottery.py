@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,24 +48,17 @@ def test_an_odd_number_of_voters_leaves_one_lottery_in_fractions(profile):
     if profile.total % 2 == 0:
         profile = Profile(profile.candidates, [*profile.levels, profile.levels[0]], [*profile.counts, 1])
     lottery = maximal_lottery(profile)
-    assert lottery.unique and lottery.value == 0.5
-    if len(lottery.winners) > 1:
-        words = lottery.notes[0].removeprefix("Exactly: ").rstrip(".").split(", ")
-        exact = {name: Fraction(share) for name, share in (word.split(" ") for word in words)}
-        assert sum(exact.values()) == 1
-        margins = profile.margins.tolist()
-        place = profile.candidates.index
-        for z in range(profile.n_candidates):
-            assert sum(share * margins[place(name)][z] for name, share in exact.items()) >= 0
-        np.testing.assert_allclose(
-            lottery.probabilities[[place(name) for name in exact]], list(map(float, exact.values()))
-        )
+    assert lottery.unique and lottery.value == 0.5 and sum(lottery.exact) == 1
+    for column in profile.margins.T.tolist():
+        assert sum(share * margin for share, margin in zip(lottery.exact, column, strict=True)) >= 0
+    np.testing.assert_allclose(lottery.probabilities, list(map(float, lottery.exact)), atol=1e-15)
 
 
 def test_a_condorcet_winner_is_certain():
     profile = Profile.from_orders(["abc", "bac", "acb"])
     lottery = maximal_lottery(profile)
-    assert lottery.winners == ("a",) and lottery.unique and lottery.value == 0.5 and not lottery.notes
+    assert lottery.winners == ("a",) and lottery.unique and lottery.value == 0.5
+    assert lottery.exact == (1, 0, 0) and '"exact": [1, 0, 0]' in lottery.to_json()
 
 
 def test_several_lotteries_and_the_largest_entropy():
@@ -96,7 +87,7 @@ def test_more_candidates_than_fractions_are_worked_out_for():
     margins = np.where(np.triu(rng.random((m, m)) < 0.5, 1), 1, -1)
     margins = np.triu(margins, 1) - np.triu(margins, 1).T
     lottery = maximal_lottery(profile_of_margins(margins))
-    assert lottery.unique and len(lottery.winners) > 100 and not lottery.notes
+    assert lottery.unique and len(lottery.winners) > 100 and lottery.exact is None and not lottery.notes
     assert lottery.value == pytest.approx(0.5, abs=1e-12)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from elections import names, plain_votes
 from hypothesis import given
@@ -87,6 +88,22 @@ def test_approval_reinforces(first, second):
     )
     common = set(approval(profiles_[0]).winners) & set(approval(profiles_[1]).winners)
     assert not common or set(approval(both).winners) == common
+
+
+@given(approval_profiles(min_candidates=2), st.data())
+def test_approval_is_monotone_and_to_vote_does_not_hurt(profile, data):
+    winner = approval(profile).winners[0]
+    c = profile.candidates.index(winner)
+    raised = profile.approves.copy()
+    raised[data.draw(st.integers(0, len(profile) - 1)), c] = True
+    assert winner in approval(ApprovalProfile(profile.candidates, raised, profile.counts)).winners
+    ballot = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(profile.candidates), max_size=profile.n_candidates))
+    )
+    more = ApprovalProfile(profile.candidates, [*profile.approves, ballot], [*profile.counts, 1])
+    liked = {name for name, approved in zip(profile.candidates, ballot, strict=True) if approved}
+    if set(approval(profile).winners) <= liked:
+        assert set(approval(more).winners) <= liked
 
 
 def test_fractions_of_voters_stay_exact():
