@@ -21,6 +21,7 @@ from pluralism.policy.maxmin import maxmin
 from pluralism.policy.minimax_regret import minimax_regret
 from pluralism.policy.moment_target import moment_target, opinion_target
 from pluralism.policy.p_mean import nash, p_mean
+from pluralism.policy.parl import hypergradient, soft_policy, upper_gradient
 from pluralism.policy.pessimistic import pessimistic
 from pluralism.policy.preference_game import PreferenceGame
 from pluralism.policy.pro_loss import plackett_luce_nll, pro_loss
@@ -59,6 +60,7 @@ __all__ = [
     "f_dpg",
     "f_dpg_sampled",
     "frontier",
+    "hypergradient",
     "infalign",
     "inference_aware_win_rate",
     "kl_budget",
@@ -80,9 +82,11 @@ __all__ = [
     "robust_mean",
     "sample_minimum",
     "self_play",
+    "soft_policy",
     "soft_win_rates",
     "sppo_log_partition",
     "sppo_loss",
+    "upper_gradient",
     "win_rate",
     "worst_of_n",
 ]

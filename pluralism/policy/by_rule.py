@@ -91,7 +91,8 @@ def policy_by_rule(
         raise UsageError(f"The rule {rule!r} does not take {name}.", fix=f"It takes {settings_of}.")
     missing = [name for name in takes if name in _NEEDED and name not in given]
     if missing:
-        raise UsageError(f"The rule {rule!r} needs {missing[0]}.", fix=f"Give {missing[0]}=, on the command line --{missing[0]}.")
+        name = missing[0]
+        raise UsageError(f"The rule {rule!r} needs {name}.", fix=f"Give {name}=, on the command line --{name}.")
     if function is None:
         return by_voting(utilities, rule)
     if "beta" not in takes:
