@@ -12,8 +12,8 @@ y of w <= cap and eta of h(w) <= 0:
 
 (with w s = share for Nash welfare, and t = 0 where the weights need no total). The policy is eliminated prompt by
 prompt, which leaves one small system in the weights. Steps are Mehrotra's (On the implementation of a primal-dual
-interior point method, SIAM J. Optim. 2, 1992). As the policy is a variable, not a function of the weights, the number of
-steps hardly depends on beta, and beta = 0 is a linear programme like any other.
+interior point method, SIAM J. Optim. 2, 1992). As the policy is a variable, not a function of the weights, the number
+of steps hardly depends on beta, and beta = 0 is a linear programme like any other.
 
 What is returned is certified: for weights of the set and any policy, with :math:`q_w \propto p\,e^{w \cdot R / \beta}`,
 
@@ -24,12 +24,14 @@ whose terms are computed as they stand, so that a small gap is not the differenc
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from numba import get_num_threads
 
-from pluralism.solvers.saddle_kernels import BLOCKED, FIRST_ITER, LEAST, NEAR, PATIENCE, SMOOTH, UNIFORM, solve_each
+from pluralism.solvers.saddle_kernels import BLOCKED, FIRST_ITER, LEAST, NEAR, PATIENCE, SMOOTH, UNIFORM, solve_chunk
 from pluralism.solvers.saddle_passes import assemble_all, correct_all, move_all, reach_all, tilted_all
 from pluralism.solvers.saddle_steps import EXTRA, ROWS, SCALARS, advance, begin, centre, predict, recentre
 from pluralism.solvers.weight_set_kernels import excess, inside, worst
@@ -99,8 +101,14 @@ def solve_saddle_each(
     logs = np.ascontiguousarray(log_reference, dtype=np.float64)
     log_policy, weights = np.empty_like(logs), np.empty((len(inner), inner.shape[2]))
     found = np.empty((len(inner), 4))
-    chunks = _chunks(len(inner), 64)
-    solve_each(inner, logs, float(beta), *weight_set.arguments, tol, max_iter, chunks, log_policy, weights, found)
+    settings = (inner, logs, float(beta), *weight_set.arguments, tol, max_iter, log_policy, weights, found)
+    bounds = _chunks(len(inner), CHUNK)
+    if len(bounds) == 2:
+        solve_chunk(0, len(inner), *settings)
+    else:
+        # threads rather than a parallel loop, which takes as long to compile as all the rest
+        with ThreadPoolExecutor(get_num_threads()) as pool:
+            list(pool.map(lambda first, last: solve_chunk(first, last, *settings), bounds[:-1], bounds[1:]))
     value, gap, away, n_iter = found.T
     return SaddlePoint(log_policy, weight_set.spread(weights), value, gap, away, n_iter.astype(np.int64))
 
@@ -127,13 +135,12 @@ def solve_saddle(
         Gap to reach, relative to the largest range of a group's rewards on any prompt (absolute for the Nash rule).
     """
     cells = _Cells.of(values[..., weight_set.members], log_reference, prompt_weights, weight_set)
-    log_q, w, value, gap, away, n_iter = _solve(
-        cells, weight_set, float(beta) if weight_set.logarithmic else float(beta) / cells.scale, tol, max_iter
-    )
+    price = float(beta) if weight_set.logarithmic else float(beta) / cells.spread
+    log_q, w, value, gap, away, n_iter = _solve(cells, weight_set, price, tol, max_iter)
     if weight_set.logarithmic:
-        value, w = value + float(np.log(cells.scale)), w / cells.scale
+        value, w = value + float(weight_set.share @ np.log(cells.size)), w / cells.size
     else:
-        value, gap = value * cells.scale + cells.base, gap * cells.scale
+        value, gap = value * cells.spread + cells.base, gap * cells.spread
     log_policy = np.full(log_reference.shape, -np.inf)
     log_policy[np.isfinite(log_reference)] = log_q
     one = (np.array([x]) for x in (value, gap, away))
@@ -149,7 +156,8 @@ class _Cells:
     log_p: Float[np.ndarray, " cells"]
     mass: Float[np.ndarray, " prompts"]
     offset: Float[np.ndarray, " groups"]
-    scale: float
+    size: Float[np.ndarray, " groups"]
+    spread: float
     base: float
 
     @classmethod
@@ -163,14 +171,19 @@ class _Cells:
         weights = np.full(len(counts), 1.0 / len(counts)) if mass is None else np.asarray(mass, np.float64)
         table = np.ascontiguousarray(values[there].T, dtype=np.float64)
         bounds = start[:-1]
-        spread = np.maximum.reduceat(table, bounds, axis=1) - np.minimum.reduceat(table, bounds, axis=1)
-        scale = float(spread.max()) or 1.0
+        each = np.maximum.reduceat(table, bounds, axis=1) - np.minimum.reduceat(table, bounds, axis=1)
+        spread = float(each.max()) or 1.0
+        size = np.full(len(table), spread)
+        if weight_set.logarithmic:
+            # each group has a unit of its own where units do not matter
+            own = each.max(axis=1)
+            size = np.where(own > 0, own, spread)
         mean = np.add.reduceat(table * np.exp(log_p), bounds, axis=1)
         table -= np.repeat(mean, counts, axis=1)
-        table /= scale
+        table /= size[:, None]
         offset = mean @ weights
         base = float(offset.min()) if weight_set.total else 0.0
-        return cls(start, table, log_p, weights, (offset - base) / scale, scale, base)
+        return cls(start, table, log_p, weights, (offset - base) / size, size, spread, base)
 
 
 def _solve(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from pluralism.solvers.saddle_passes import assemble, correct, move, reach, tilted
 from pluralism.solvers.saddle_steps import EXTRA, ROWS, SCALARS, advance, begin, centre, predict, recentre
 from pluralism.solvers.weight_set_kernels import BOX, CHI_SQUARE, KL, NASH, POWER, excess, inside, worst
 
-__all__ = ["BLOCKED", "FIRST_ITER", "LEAST", "NEAR", "PATIENCE", "SMOOTH", "UNIFORM", "solve_each"]
+__all__ = ["BLOCKED", "FIRST_ITER", "LEAST", "NEAR", "PATIENCE", "SMOOTH", "UNIFORM", "solve_chunk"]
 
 SMOOTH = 0.2
 UNIFORM = 0.3
@@ -24,7 +24,24 @@ FIRST_ITER = 30
 
 @njit(cache=True, error_model="numpy")
 def _solve_one(
-    start, table, log_p, mass, beta, offset, strict, kind, total, share, cap, level, tol, max_iter, room, log_q, w, result
+    start,
+    table,
+    log_p,
+    mass,
+    beta,
+    offset,
+    strict,
+    kind,
+    total,
+    share,
+    cap,
+    level,
+    tol,
+    max_iter,
+    room,
+    log_q,
+    w,
+    result,
 ):
     """The problem of one prompt. `log_q`, `w` and `result` (value, gap, KL from the tilt, steps) receive its solution.
 
@@ -88,10 +105,8 @@ def _solve_one(
     result[3] += iteration
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def solve_each(
-    values, log_p, beta, kind, total, share, cap, level, tol, max_iter, chunks, log_q, weights, found
-):
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve_chunk(first, last, values, log_p, beta, kind, total, share, cap, level, tol, max_iter, log_q, weights, found):
     """Every prompt's own problem; `log_q`, `weights` and `found` (prompts, 4) receive the solutions.
 
     Parameters
@@ -101,80 +116,84 @@ def solve_each(
         -inf where there is no candidate.
     """
     n_candidates, n = values.shape[1], values.shape[2]
-    for c in prange(len(chunks) - 1):
-        table, own, place = np.empty((n, n_candidates)), np.empty(n_candidates), np.empty(n_candidates, np.int64)
-        out, shift, mass, start = np.empty(n_candidates), np.empty(n), np.ones(1), np.zeros(2, np.int64)
-        room = (
-            np.empty((6, n_candidates)),
-            np.empty((1, n + 3)),
-            np.zeros((ROWS, n)),
-            np.zeros(SCALARS),
-            np.zeros((n + EXTRA, n)),
-            np.empty(n),
-            np.empty((n, n)),
-            np.empty(n),
-            np.empty(4),
-            np.empty(n),
-        )
-        for x in range(chunks[c], chunks[c + 1]):
-            m = 0
-            for i in range(n_candidates):
-                log_q[x, i] = -np.inf
-                if log_p[x, i] > -np.inf:
-                    own[m], place[m] = log_p[x, i], i
-                    out[m] = math.exp(own[m])
-                    m += 1
-            spread = 0.0
-            for k in range(n):
-                low, high, middle = np.inf, -np.inf, 0.0
-                for i in range(m):
-                    r = values[x, place[i], k]
-                    low, high = min(low, r), max(high, r)
-                    middle += out[i] * r
-                    table[k, i] = r
-                for i in range(m):
-                    table[k, i] -= middle
-                shift[k] = middle
-                spread = max(spread, high - low)
-            spread = spread if spread > 0.0 else 1.0
-            base = shift.min() if total else 0.0
-            for k in range(n):
-                shift[k] = (shift[k] - base) / spread
-                for i in range(m):
-                    table[k, i] /= spread
-            start[1] = m
-            price = beta if kind == NASH else beta / spread
-            w, result = weights[x], found[x]
-            result[1], result[3] = np.inf, 0.0
-            for strict in range(2 if kind == CHI_SQUARE or kind == KL or kind == POWER else 1):
-                if result[1] <= tol:
-                    break
-                _solve_one(
-                    start,
-                    table,
-                    own,
-                    mass,
-                    price,
-                    shift,
-                    strict == 1,
-                    kind,
-                    total,
-                    share,
-                    cap,
-                    level,
-                    tol,
-                    max_iter if strict == 1 or kind == BOX or kind == NASH else FIRST_ITER,
-                    room,
-                    out,
-                    w,
-                    result,
-                )
-            if kind == NASH:
-                result[0] += math.log(spread)
-                for k in range(n):
-                    w[k] /= spread
-            else:
-                result[0] = result[0] * spread + base
-                result[1] *= spread
+    table, own, place = np.empty((n, n_candidates)), np.empty(n_candidates), np.empty(n_candidates, np.int64)
+    out, shift, size = np.empty(n_candidates), np.empty(n), np.empty(n)
+    mass, start = np.ones(1), np.zeros(2, np.int64)
+    room = (
+        np.empty((6, n_candidates)),
+        np.empty((1, n + 3)),
+        np.zeros((ROWS, n)),
+        np.zeros(SCALARS),
+        np.zeros((n + EXTRA, n)),
+        np.empty(n),
+        np.empty((n, n)),
+        np.empty(n),
+        np.empty(4),
+        np.empty(n),
+    )
+    for x in range(first, last):
+        m = 0
+        for i in range(n_candidates):
+            log_q[x, i] = -np.inf
+            if log_p[x, i] > -np.inf:
+                own[m], place[m] = log_p[x, i], i
+                out[m] = math.exp(own[m])
+                m += 1
+        spread = 0.0
+        for k in range(n):
+            low, high, middle = np.inf, -np.inf, 0.0
             for i in range(m):
-                log_q[x, place[i]] = out[i]
+                r = values[x, place[i], k]
+                low, high = min(low, r), max(high, r)
+                middle += out[i] * r
+                table[k, i] = r
+            for i in range(m):
+                table[k, i] -= middle
+            shift[k] = middle
+            size[k] = high - low
+            spread = max(spread, size[k])
+        spread = spread if spread > 0.0 else 1.0
+        base = shift.min() if total else 0.0
+        for k in range(n):
+            # each group has a unit of its own where units do not matter
+            if kind != NASH or size[k] == 0.0:
+                size[k] = spread
+            shift[k] = (shift[k] - base) / size[k]
+            for i in range(m):
+                table[k, i] /= size[k]
+        start[1] = m
+        price = beta if kind == NASH else beta / spread
+        w, result = weights[x], found[x]
+        result[1], result[3] = np.inf, 0.0
+        for strict in range(2 if kind == CHI_SQUARE or kind == KL or kind == POWER else 1):
+            if result[1] <= tol:
+                break
+            _solve_one(
+                start,
+                table,
+                own,
+                mass,
+                price,
+                shift,
+                strict == 1,
+                kind,
+                total,
+                share,
+                cap,
+                level,
+                tol,
+                max_iter if strict == 1 or kind == BOX or kind == NASH else FIRST_ITER,
+                room,
+                out,
+                w,
+                result,
+            )
+        if kind == NASH:
+            for k in range(n):
+                result[0] += share[k] * math.log(size[k])
+                w[k] /= size[k]
+        else:
+            result[0] = result[0] * spread + base
+            result[1] *= spread
+        for i in range(m):
+            log_q[x, place[i]] = out[i]

@@ -159,7 +159,7 @@ def correct(first, last, start, table, mass, aim, second, cell, prompt, base):
 
 @njit(cache=True, error_model="numpy")
 def move(first, last, start, step, near, cell):
-    """Take the step. No product may fall far behind `near`, their mean; the smaller factor can rise with little harm."""
+    """Take the step. Where a product falls far behind `near`, their mean, its smaller factor rises."""
     q, z, dq, dz = cell[Q], cell[Z], cell[DQ], cell[DZ]
     low = near / SPREAD
     for i in range(start[first], start[last]):
@@ -235,9 +235,7 @@ def tilted(first, last, start, table, log_p, mass, beta, w, given, cell, log_q, 
 def assemble_all(chunks, start, table, log_p, mass, beta, w, cell, prompt, base, curvature):
     """`assemble` for every chunk: `base` (chunks, groups), `curvature` (chunks, groups, groups)."""
     for c in prange(len(chunks) - 1):
-        assemble(
-            chunks[c], chunks[c + 1], start, table, log_p, mass, beta, w, cell, prompt, base[c], curvature[c]
-        )
+        assemble(chunks[c], chunks[c + 1], start, table, log_p, mass, beta, w, cell, prompt, base[c], curvature[c])
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -265,6 +263,4 @@ def move_all(chunks, start, step, near, cell):
 def tilted_all(chunks, start, table, log_p, mass, beta, w, given, cell, log_q, utility, found):
     """`tilted` for every chunk: `utility` (chunks, groups), `found` (chunks, 3)."""
     for c in prange(len(chunks) - 1):
-        tilted(
-            chunks[c], chunks[c + 1], start, table, log_p, mass, beta, w, given, cell, log_q, utility[c], found[c]
-        )
+        tilted(chunks[c], chunks[c + 1], start, table, log_p, mass, beta, w, given, cell, log_q, utility[c], found[c])

@@ -178,7 +178,10 @@ def advance(found, width, kind, share, cap, level, state, scalar, room):
                 left += (cap[k] - w) * y
                 if y < cap[k] - w:
                     state[Y, k] = max(y, low / (cap[k] - w))
-        left += scalar[ETA] * scalar[SLACK]
+        if bound:
+            if scalar[ETA] < scalar[SLACK]:
+                scalar[ETA] = max(scalar[ETA], products / SPREAD / scalar[SLACK])
+            left += scalar[ETA] * scalar[SLACK]
     return step, near, left
 
 
@@ -276,7 +279,7 @@ def _fall(kind, cap, state, scalar):
 
 @njit(cache=True, error_model="numpy")
 def _least(step, share, cap, state):
-    """The smallest product of weights and multipliers after a step, in units of the group's share."""
+    """The smallest of the products of `_products`."""
     least = np.inf
     n = state.shape[1]
     for k in range(n):

@@ -142,7 +142,7 @@ def worst(kind, total, share, cap, level, v, out):
     if kind == KL:
         return _worst_kl(share, level, v, out)
     if kind == CHI_SQUARE:
-        return _worst_chi_square(share, level, v, np.argsort(v), out)
+        return _worst_chi_square(share, level, v, out)
     left, value = 1.0, 0.0
     while left > 0.0:
         # the next worst group: few are needed, so nothing is sorted
@@ -159,30 +159,33 @@ def worst(kind, total, share, cap, level, v, out):
 
 
 @njit(cache=True, error_model="numpy")
-def _worst_chi_square(share, radius, v, order, out):
+def _worst_chi_square(share, radius, v, out):
     """On the groups that keep weight, w_k = share_k (1/S + theta (mean - v_k)); they are the ones of least v."""
     total, first, second = 0.0, 0.0, 0.0
-    base = v[order[0]]
+    base = v.min()
     for k in range(len(v)):
+        out[k] = 1.0
         total += share[k]
         first += share[k] * (v[k] - base)
         second += share[k] * (v[k] - base) ** 2
-    for n in range(len(v), 0, -1):
-        last = v[order[n - 1]] - base
+    while True:
+        top = -1
+        for k in range(len(v)):
+            if out[k] > 0.0 and (top < 0 or v[k] > v[top]):
+                top = k
+        last = v[top] - base
         mean = first / total
         spread = max(second - total * mean * mean, 0.0)
         rest = radius - max(1.0 - total, 0.0) / total
         theta = math.sqrt(rest / spread) if spread > 1e-300 and rest > 0.0 else 0.0
-        if n == 1 or last <= 0.0 or 1.0 / total + theta * (mean - last) >= 0.0:
-            for i in range(n):
-                k = order[i]
-                out[k] = share[k] * (1.0 / total + theta * (mean - (v[k] - base)))
+        if last <= 0.0 or 1.0 / total + theta * (mean - last) >= 0.0:
+            for k in range(len(v)):
+                out[k] *= share[k] * (1.0 / total + theta * (mean - (v[k] - base)))
             return base + mean - theta * spread
-        k = order[n - 1]
-        total -= share[k]
-        first -= share[k] * last
-        second -= share[k] * last * last
-    return base
+        out[top] = 0.0
+        total -= share[top]
+        first -= share[top] * last
+        second -= share[top] * last * last
 
 
 @njit(cache=True, error_model="numpy")

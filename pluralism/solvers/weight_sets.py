@@ -63,9 +63,7 @@ class WeightSet:
     @classmethod
     def simplex(cls, n_groups: int) -> WeightSet:
         """All weights: MaxMin."""
-        return cls(
-            BOX, True, np.ones(n_groups, bool), np.full(n_groups, 1.0 / n_groups), np.full(n_groups, np.inf)
-        )
+        return cls(BOX, True, np.ones(n_groups, bool), np.full(n_groups, 1.0 / n_groups), np.full(n_groups, np.inf))
 
     @classmethod
     def cvar(cls, shares: Shares, alpha: float) -> WeightSet:
