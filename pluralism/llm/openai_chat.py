@@ -35,7 +35,7 @@ class OpenAIChat(ChatModel):
     changes nothing for the caller: a schema is then explained in words, ``max_tokens`` sent under its newer name.
 
     Close connections with `close`, or use the model in a ``with`` block. Neither the key nor anything that was said
-    is logged or shown: the SDK's own records of whole requests are switched off.
+    is logged or shown: the SDK's records for debugging are switched off.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ class OpenAIChat(ChatModel):
 
 
 class _NoRequests(logging.Filter):
-    """Drops the SDK's debug records, which hold whole requests."""
+    """Drops the SDK's debug records, which held whole requests before its version 3."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record may be written."""

@@ -279,6 +279,8 @@ def test_nothing_that_is_said_and_no_key_is_logged_or_shown(server, monkeypatch,
     with caplog.at_level(logging.DEBUG), OpenAIChat("m", **options) as model:
         model.chat(messages)
         list(model.stream(messages))
+        # As versions of the SDK before 3 do.
+        logging.getLogger("openai._base_client").debug("Request options: %s", {"json_data": messages})
         errors = []
         for step in ((400, {}, f"cannot read {text!r} with sk-secret-key"), (500, {}, "and I never spoke of it")):
             server.script = [step]

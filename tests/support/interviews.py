@@ -68,10 +68,12 @@ def step(interview, *, key=None):
 
 def play(interview, until=None):
     """Go on until the participant is to do `until`, or to the end."""
-    while interview.advance().awaits != until or until is None:
+    for _ in range(200):
+        if interview.advance().awaits == until and until is not None:
+            return interview.state
         if not step(interview):
-            break
-    return interview.state
+            return interview.state
+    raise AssertionError("the interview does not end")
 
 
 def changed(**limits):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from interviews import ANSWERS, SURVEY, begin, changed, play, pool_with, twin
 
-from pluralism.elicitation.interview import contribute
+from pluralism.elicitation.interview import Pair, ScriptedInterviewer, StaticPool, contribute
+from pluralism.elicitation.interview.events import Source
+from pluralism.elicitation.interview.interviewers import Duplicates
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.values_card import ValuesCard
-from pluralism.errors import InterviewError
+from pluralism.errors import InterviewError, UsageError
 
 
 def test_the_card_can_be_wanted_early():
@@ -84,6 +86,25 @@ def test_duplicates_are_shown_and_only_the_participant_says_so():
     graph = contribute(MoralGraph({}), interview.state)
     assert graph.value_of(interview.state.card.card().id) == proposal.card_id
     assert len(graph.undo_card_merge(0).values) == len(graph.values) + 1
+
+
+def test_an_interviewer_of_your_own_can_name_no_other_cards():
+    class Inventive(ScriptedInterviewer):
+        def same(self, card, candidates, conversation):
+            return Duplicates(("made up", *(one.id for one in candidates), card.id), Source(by="me"))
+
+    interview = begin(pool=pool_with(twin()), interviewer=Inventive())
+    play(interview, until="duplicate")
+    assert [proposal.card_id for proposal in interview.state.proposals] == [twin().id]
+
+
+def test_a_pool_of_your_own_can_draw_no_other_cards():
+    class Inventive(StaticPool):
+        def draw(self, card, context, n, seed):
+            return [Pair("made up", card.id, context, "because")]
+
+    with pytest.raises(UsageError, match="cards that it does not have"):
+        play(begin(pool=Inventive({})))
 
 
 def test_votes_are_the_participants_own_and_can_be_changed_until_the_end():

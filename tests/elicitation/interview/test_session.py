@@ -18,7 +18,7 @@ from pluralism.elicitation.interview import (
 )
 from pluralism.elicitation.interview.state import PHASES
 from pluralism.elicitation.moral_graph import MoralGraph
-from pluralism.errors import ConflictError, InterviewError, UsageError
+from pluralism.errors import ConflictError, InterviewError, StorageError, UsageError
 
 
 def again(interview, **options):
@@ -160,6 +160,23 @@ def test_a_second_click_without_a_key_is_refused():
         interview.answer("Once.")
     with pytest.raises(InterviewError, match="No question is open"):
         again(interview).answer("Once.")
+
+
+def test_a_store_that_fails_leaves_the_interview_where_it_was(monkeypatch):
+    interview = begin()
+    play(interview, until="answer")
+    before = interview.state
+
+    def full(event):
+        raise StorageError("The disk is full.", fix="Free some space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(interview.store, "append", full)
+        with pytest.raises(StorageError):
+            interview.answer("Kept by the participant.", key="k")
+        assert interview.state == before and len(interview.events) == before.version
+    assert interview.answer("Kept by the participant.", key="k").turns[0].answer == "Kept by the participant."
+    assert play(interview).phase == "done"
 
 
 def test_two_windows_do_not_disturb_each_other():
