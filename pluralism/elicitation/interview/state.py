@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pluralism.elicitation.interview.events import (
     BallotItem,
@@ -18,6 +18,9 @@ from pluralism.elicitation.interview.events import (
     VoteAnswer,
 )
 from pluralism.llm import Usage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["PHASES", "Awaited", "CastVote", "Due", "InterviewState", "Phase", "Turn"]
 
@@ -253,6 +256,13 @@ class InterviewState:
                 }
             )
         return rows
+
+    def to_frame(self) -> pa.Table:
+        """The votes that count, a row each; columns as in `vote_rows`."""
+        import pyarrow as pa
+
+        names = ("participant", "source", "wiser", "context", "answer", "time", "reason", "story", "comment")
+        return pa.Table.from_pylist(self.vote_rows(), pa.schema([(name, pa.string()) for name in names]))
 
     def to_json(self) -> str:
         """`to_dict` as JSON."""

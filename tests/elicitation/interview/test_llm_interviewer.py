@@ -280,17 +280,13 @@ def test_faults_of_a_server_lose_no_turn(server, fault):
 
 
 @pytest.mark.slow
-def test_a_local_model_that_knows_nothing_still_leads_to_a_card(tmp_path, monkeypatch):
-    from pluralism.elicitation.interview.interviewers import llm
-
-    for name in ("_QUESTION_TOKENS", "_GUESS_TOKENS", "_CARD_TOKENS", "_STORY_TOKENS"):
-        monkeypatch.setattr(llm, name, 40)
+def test_a_local_model_that_knows_nothing_still_leads_to_a_card(tmp_path):
     model = TransformersChat(save_tiny_chat(tmp_path, positions=8192), device="cpu", dtype="float32")
-    interview = begin(interviewer=LLMInterviewer(model, temperature=1.0))
+    interview = begin(interviewer=LLMInterviewer(model, temperature=1.0, max_tokens=40))
     state = play(interview, until="card")
     assert state.begun.interviewer.startswith("local:") and state.fallbacks >= 1
     interview.edit_card("Waiting beside storms", "x", POLICIES, version=len(state.drafts))
     assert play(interview).phase == "done" and model.usage != Usage()
-    again = begin(interviewer=LLMInterviewer(model, temperature=1.0))
+    again = begin(interviewer=LLMInterviewer(model, temperature=1.0, max_tokens=40))
     step(again), step(again)
     assert again.advance().turns[0].question == state.turns[0].question

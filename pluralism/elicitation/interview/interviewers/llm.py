@@ -31,7 +31,6 @@ from pluralism.llm import ChatModel, Message, Reply, Usage
 __all__ = ["LLMInterviewer"]
 
 QUESTION_CHARACTERS, STORY_CHARACTERS = 1500, 1500
-_QUESTION_TOKENS, _GUESS_TOKENS, _CARD_TOKENS, _STORY_TOKENS = 400, 500, 1000, 1500
 
 
 class LLMInterviewer:
@@ -47,12 +46,14 @@ class LLMInterviewer:
         Hosted, local or scripted.
     temperature : float, optional
         Of questions. Default: the model's own, as for everything else that it is asked.
+    max_tokens : int
+        Of each answer; models that think before they speak need many.
     """
 
     revises = True
 
-    def __init__(self, model: ChatModel, *, temperature: float | None = None) -> None:
-        self.model, self.temperature = model, temperature
+    def __init__(self, model: ChatModel, *, temperature: float | None = None, max_tokens: int = 2048) -> None:
+        self.model, self.temperature, self.max_tokens = model, temperature, max_tokens
 
     def __repr__(self) -> str:
         return f"LLMInterviewer({self.model!r})"
@@ -84,7 +85,7 @@ class LLMInterviewer:
         shown = False
         try:
             with self.model.stream(
-                messages, temperature=self.temperature, max_tokens=_QUESTION_TOKENS, seed=self._seed(conversation)
+                messages, temperature=self.temperature, max_tokens=self.max_tokens, seed=self._seed(conversation)
             ) as stream:
                 for piece in stream:
                     shown = True
@@ -104,7 +105,7 @@ class LLMInterviewer:
     def guess(self, conversation: Conversation) -> Guess:
         """What the participant seems to attend to, by the whole conversation."""
         messages = [Message("system", _prompt(conversation, "guess")), Message("user", _transcript(conversation))]
-        reply = self._fill(messages, _guess_schema(conversation), _GUESS_TOKENS, conversation)
+        reply = self._fill(messages, _guess_schema(conversation), conversation)
         found = cast("_GuessFields", reply.value)
         policies = tuple(" ".join(seen(policy).split()) for policy in found.policies)
         return Guess(tuple(filter(None, policies)), found.ready, self._source(messages, reply.usage))
@@ -124,14 +125,14 @@ class LLMInterviewer:
             said += "\n" + quoted(conversation.revision, "wish")
         messages = [Message("system", _prompt(conversation, "card")), Message("user", said)]
         schema = card_schema(conversation.protocol.limits)
-        reply = self._fill(messages, schema, _CARD_TOKENS, conversation)
+        reply = self._fill(messages, schema, conversation)
         card = cast("CardFields", reply.value).text(conversation.context)
         usage, findings = reply.usage, advice(card, conversation.language)
         if findings and reply.repairs < 2:
             heard = "\n".join(f"- {finding.field}: {finding.fix}" for finding in findings)
             again = [*messages, Message("assistant", reply.text), Message("user", heard)]
             try:
-                second = self._fill(again, schema, _CARD_TOKENS, conversation)
+                second = self._fill(again, schema, conversation)
             except LanguageModelError:
                 return Drafted(card, self._source(messages, usage))
             usage += second.usage
@@ -148,7 +149,7 @@ class LLMInterviewer:
         messages = [Message("system", _prompt(conversation, "duplicate")), Message("user", said)]
         one_of: Any = Literal[tuple(marks)]
         schema = create_model("SameFields", __base__=_Fields, same=(list[one_of], Field(max_length=len(marks))))
-        reply = self._fill(messages, schema, _GUESS_TOKENS, conversation)
+        reply = self._fill(messages, schema, conversation)
         named = dict.fromkeys(cast("Any", reply.value).same)
         return Duplicates(tuple(marks[mark] for mark in named), self._source(messages, reply.usage))
 
@@ -157,13 +158,11 @@ class LLMInterviewer:
         said = "\n".join([_card(CardText.of(source), "source"), _card(CardText.of(wiser), "wiser")])
         prompt = fill(conversation.protocol.prompt("story", conversation.language), context=quoted(context, "context"))
         messages = [Message("system", prompt), Message("user", said)]
-        reply = self._fill(messages, _story_schema(len(source.policies)), _STORY_TOKENS, conversation)
+        reply = self._fill(messages, _story_schema(len(source.policies)), conversation)
         return Story(cast("_StoryFields", reply.value).story, self._source(messages, reply.usage))
 
-    def _fill(
-        self, messages: Sequence[Message], schema: type[BaseModel], tokens: int, conversation: Conversation
-    ) -> Reply:
-        return self.model.chat(messages, schema=schema, max_tokens=tokens, seed=self._seed(conversation))
+    def _fill(self, messages: Sequence[Message], schema: type[BaseModel], conversation: Conversation) -> Reply:
+        return self.model.chat(messages, schema=schema, max_tokens=self.max_tokens, seed=self._seed(conversation))
 
     def _seed(self, conversation: Conversation) -> int | None:
         """Of models that keep to one; servers refuse parameters that they do not know."""
