@@ -9,6 +9,7 @@ from pluralism.policy.by_rule import policy_by_rule, policy_rules
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.comparison import PolicyComparison, compare_policies
 from pluralism.policy.directional_policy import DirectionalPolicy, attribute_utilities
+from pluralism.policy.egalitarian_cost import EgalitarianCost, egalitarian_cost
 from pluralism.policy.f_dpg import SampledDescent, f_divergence, f_dpg, f_dpg_sampled
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.policy.frontier import Frontier, FrontierPath, frontier
@@ -38,6 +39,7 @@ __all__ = [
     "Certificate",
     "ConditionalRanker",
     "DirectionalPolicy",
+    "EgalitarianCost",
     "FinitePolicy",
     "Frontier",
     "FrontierPath",
@@ -55,6 +57,7 @@ __all__ = [
     "compare_inference",
     "compare_policies",
     "cvar",
+    "egalitarian_cost",
     "estimate_best_of_n",
     "f_divergence",
     "f_dpg",

@@ -32,7 +32,8 @@ class Certificate:
         Complementary slackness: the largest weight of a group times how far its utility is above the least one. 0 at an
         optimum of a MaxMin problem.
     stationarity : float
-        The largest residual of the condition that the policy itself is optimal against the weights, in nats.
+        The largest residual of the condition that the policy itself is optimal against the weights: in nats, or, where
+        KL has a price, in units of what is maximised.
     """
 
     problem: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pluralism.errors import UsageError
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.policy.kl_optimal import check_beta
 from pluralism.policy.saddle_policy import Scope, saddle_policy
@@ -11,7 +12,7 @@ from pluralism.solvers.weight_sets import WeightSet
 __all__ = ["maxmin"]
 
 
-def maxmin(utilities: Utilities, *, beta: float, scope: Scope = "global") -> FinitePolicy:
+def maxmin(utilities: Utilities, *, beta: float, scope: Scope = "global", vertex: bool = False) -> FinitePolicy:
     r"""The policy that maximises :math:`\min_k u_k(q) - \beta\,\mathrm{KL}(q \,\|\, p)`.
 
     It is the KL-regularised optimum of a weighted mean of the groups' utilities, whose weights are found with it: they
@@ -26,6 +27,14 @@ def maxmin(utilities: Utilities, *, beta: float, scope: Scope = "global") -> Fin
         Price of a nat of KL, in units of utility; 0 is a linear program.
     scope : {"global", "per_prompt"}
         Whether the means over prompts are compared, or, which is stricter, every prompt by itself.
+    vertex : bool
+        With beta = 0 several policies can be optimal. Left out, the middle of them is returned; a vertex, found by
+        HiGHS, mixes as few candidates as can be.
+
+    Raises
+    ------
+    UsageError
+        If a vertex is asked for although KL has a price: then the optimum is one policy.
 
     References
     ----------
@@ -43,11 +52,14 @@ def maxmin(utilities: Utilities, *, beta: float, scope: Scope = "global") -> Fin
     """
     utilities.warn_if_raw("maxmin")
     beta = check_beta(beta)
+    if vertex and beta > 0:
+        raise UsageError(f"With beta={beta:g} the optimum is no vertex.", fix="Leave vertex out, or set beta=0.")
     return saddle_policy(
         utilities,
         WeightSet.simplex(utilities.n_groups),
         beta=beta,
         scope=scope,
         problem="max_q min_k u_k - beta KL(q||p)",
-        method=f"maxmin, beta={beta:g}, {scope}",
+        method=f"maxmin, beta={beta:g}, {scope}{', a vertex' if vertex else ''}",
+        vertex=vertex,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from pluralism.errors import UsageError
+from pluralism.errors import ConvergenceWarning, UsageError
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.social_choice.utilities import Utilities
+from pluralism.solvers.maxmin_lp import maxmin_lp, maxmin_lp_each
 from pluralism.solvers.saddle import solve_saddle, solve_saddle_each
 from pluralism.solvers.weight_sets import WeightSet
 
@@ -21,6 +23,9 @@ Scope = Literal["global", "per_prompt"]
 
 NO_GAIN = 1e-9
 """Gains of all groups below this share of the range of the utilities are rounding."""
+
+OPEN = 1e-6
+"""A gap above this share of the range of the utilities is worth a warning."""
 
 
 def check_scope(scope: str) -> None:
@@ -52,6 +57,7 @@ def saddle_policy(
     problem: str,
     method: str,
     values: Float[np.ndarray, "prompts candidates groups"] | None = None,
+    vertex: bool = False,
 ) -> FinitePolicy:
     """The policy of the largest welfare less beta times its KL; welfare is the least of w.u over a set of weights.
 
@@ -59,6 +65,8 @@ def saddle_policy(
     ----------
     values : array of shape (prompts, candidates, groups), optional
         What welfare is of; left out, the utilities.
+    vertex : bool
+        For MaxMin with beta = 0: a vertex of the optimal policies, not the middle of them.
 
     Returns
     -------
@@ -74,14 +82,20 @@ def saddle_policy(
     if scope == "global":
         if not able[0]:
             return _nothing_to_gain(utilities, method)
-        found = solve_saddle(worth, logs, weight_set, beta=beta, prompt_weights=utilities.prompt_weights)
+        if vertex:
+            found = maxmin_lp(worth, logs, utilities.prompt_weights)
+        else:
+            found = solve_saddle(worth, logs, weight_set, beta=beta, prompt_weights=utilities.prompt_weights)
         log_probs, weights = found.log_policy, found.weights
         reached = utilities.prompt_weights @ np.einsum("xy,xyk->xk", np.exp(log_probs), worth)
     else:
         rows = np.flatnonzero(able)
         if not len(rows):
             return _nothing_to_gain(utilities, method)
-        found = solve_saddle_each(worth[rows], logs[rows], weight_set, beta=beta)
+        if vertex:
+            found = maxmin_lp_each(worth[rows], logs[rows])
+        else:
+            found = solve_saddle_each(worth[rows], logs[rows], weight_set, beta=beta)
         log_probs, weights = logs.copy(), found.weights
         log_probs[rows] = found.log_policy
         reached = np.einsum("xy,xyk->xk", np.exp(found.log_policy), worth[rows])
@@ -89,13 +103,20 @@ def saddle_policy(
     if weight_set.total and np.isinf(weight_set.cap).all() and weight_set.level == 0.0:
         least = np.atleast_2d(reached)
         slackness = np.max(weights * (least - least.min(axis=1, keepdims=True)), axis=1)
+    unit = 1.0 if weight_set.logarithmic else max(float(np.ptp(worth[utilities.mask], axis=0).max()), 1e-300)
+    if found.gap.max() > OPEN * unit:
+        warnings.warn(
+            f"{method}: the optimum may be {found.gap.max():.2g} above what the policy reaches (see its certificate).",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
     certificate = Certificate(
         problem,
         found.value,
         found.value + found.gap,
         weights / weights.sum(axis=1, keepdims=True),
         slackness,
-        float(found.away.max()),
+        beta * float(found.away.max()),
     )
     stuck = int((~able).sum())
     notes = (f"On {stuck:,} of {len(able):,} prompts no policy serves all groups better than the reference.",)
