@@ -138,8 +138,8 @@ class CountedGraph:
         counts = np.zeros((len(edges), len(ANSWERS)), dtype=self.counts.dtype)
         np.add.at(counts, where, self.counts)
         judged: list[list[str]] = [[] for _ in edges]
-        for edge, context in zip(where.tolist(), self.context.tolist(), strict=True):
-            judged[edge].append(self.contexts[context])
+        for e, (edge, context) in enumerate(zip(where.tolist(), self.context.tolist(), strict=True)):
+            judged[edge] += [self.contexts[context]] if self.judged_in is None else self.judged_in[e]
         return CountedGraph(
             self.cards,
             ("",),

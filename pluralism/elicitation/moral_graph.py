@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -123,6 +124,20 @@ class MoralGraph:
 
         write_graph(self, path)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The whole graph as plain types, history included."""
+        from pluralism.elicitation.exports.whole_graph import graph_to_dict
+
+        return graph_to_dict(self)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
+
+    def to_frame(self) -> pa.Table:
+        """The counts of every pair in every context; the votes themselves are `votes.to_frame()`."""
+        return self.counted().to_frame()
+
     # What is added.
 
     def with_cards(self, cards: Iterable[ValuesCard] | Mapping[str, ValuesCard]) -> MoralGraph:
@@ -185,7 +200,8 @@ class MoralGraph:
     # What follows.
 
     @cached_property
-    def _all_contexts(self) -> tuple[str, ...]:
+    def all_contexts(self) -> tuple[str, ...]:
+        """Contexts of cases, hypotheses and votes, also those merged into others."""
         named = [context for contexts in self.cases.values() for context in contexts]
         named += [hypothesis.context for hypothesis in self.hypotheses]
         return tuple(dict.fromkeys([*named, *self.votes.contexts]))
@@ -196,7 +212,7 @@ class MoralGraph:
 
     @cached_property
     def _context_place(self) -> Int32[np.ndarray, " contexts"]:
-        return compact(self.context_merges.representatives(self._all_contexts))
+        return compact(self.context_merges.representatives(self.all_contexts))
 
     @cached_property
     def values(self) -> dict[str, ValuesCard]:
@@ -207,8 +223,8 @@ class MoralGraph:
     @cached_property
     def contexts(self) -> tuple[str, ...]:
         """The contexts that stand for themselves or for others."""
-        speaks = self.context_merges.representatives(self._all_contexts)
-        return tuple(name for i, name in enumerate(self._all_contexts) if speaks[i] == i)
+        speaks = self.context_merges.representatives(self.all_contexts)
+        return tuple(name for i, name in enumerate(self.all_contexts) if speaks[i] == i)
 
     @property
     def participants(self) -> pa.LargeStringArray:
@@ -232,7 +248,7 @@ class MoralGraph:
                 self._card_place,
                 {name: i for i, name in enumerate(self.cards)},
                 self._context_place,
-                {name: i for i, name in enumerate(self._all_contexts)},
+                {name: i for i, name in enumerate(self.all_contexts)},
                 contradiction=self.contradiction,
                 unit=unit,
             )
@@ -257,16 +273,16 @@ class MoralGraph:
         if case is not None:
             if case not in self.cases:
                 raise UsageError(f"There is no case {case!r}.", fix=f"Cases: {', '.join(self.cases) or 'none'}.")
-            places = [self._context_place[self._all_contexts.index(name)] for name in self.cases[case]]
+            places = [self._context_place[self.all_contexts.index(name)] for name in self.cases[case]]
             return tuple(dict.fromkeys(self.contexts[place] for place in places))
         if context is None:
             return None
-        if context not in self._all_contexts:
+        if context not in self.all_contexts:
             raise UsageError(
                 f"There is no context {context!r}.",
                 fix=f"Contexts are {', '.join(map(repr, self.contexts[:8]))}{', ...' * (len(self.contexts) > 8)}.",
             )
-        return (self.contexts[self._context_place[self._all_contexts.index(context)]],)
+        return (self.contexts[self._context_place[self.all_contexts.index(context)]],)
 
     def of_participants(self, participants: Column) -> MoralGraph:
         """The graph of the votes of some participants; cards, merges and hypotheses stay."""
@@ -315,7 +331,7 @@ class MoralGraph:
         chosen = self.chosen_contexts(context=context)
         if chosen is not None:
             codes, labels = self.votes.codes("context")
-            spoken = [self._context_place[self._all_contexts.index(name)] for name in labels.to_pylist()]
+            spoken = [self._context_place[self.all_contexts.index(name)] for name in labels.to_pylist()]
             mine &= np.array([*(self.contexts[i] in chosen for i in spoken), False], dtype=bool)[codes]
         rows = np.flatnonzero(mine)
         table = self.votes.take(rows).to_frame()
@@ -352,7 +368,7 @@ class MoralGraph:
             *([f"{merged:,} cards merged into others"] if merged else []),
             f"{votes:,} votes by {people:,} participants on {pairs:,} pairs",
             *([f"{contexts:,} contexts"] if contexts > 1 else []),
-            *([f"{len(self.tombstones):,} participants deleted"] if self.tombstones else []),
+            *([f"{len(self.tombstones):,} deleted"] if self.tombstones else []),
         ]
         return f"MoralGraph({', '.join(notes)})"
 

@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from numba import njit
 from scipy.linalg import cho_factor, cho_solve
 
+from pluralism.solvers.threads import threads_for_square
+
 __all__ = ["DavidsonFit", "DavidsonProblem", "answer_probabilities", "fit_davidson", "fit_davidson_draws"]
 
 TOL = 1e-10
@@ -72,12 +74,14 @@ class DavidsonFit:
     @property
     def covariance(self) -> Float[np.ndarray, "parameters parameters"]:
         """Covariance of the posterior taken as normal at its mode (Laplace)."""
-        return cho_solve(cho_factor(self.hessian), np.eye(len(self.hessian)))
+        with threads_for_square(len(self.hessian)):
+            return cho_solve(cho_factor(self.hessian), np.eye(len(self.hessian)))
 
     @property
     def log_evidence(self) -> float:
         """Log marginal likelihood up to terms that do not depend on precisions, less half their log determinant."""
-        return -self.objective - 0.5 * float(np.linalg.slogdet(self.hessian)[1])
+        with threads_for_square(len(self.hessian)):
+            return -self.objective - 0.5 * float(np.linalg.slogdet(self.hessian)[1])
 
 
 def fit_davidson(
@@ -97,7 +101,8 @@ def fit_davidson(
     precision = problem.full_precision
     first = np.zeros(len(precision)) if start is None else np.array(start, dtype=np.float64)
     centre = np.zeros(len(precision))
-    parameters, converged = _newton(problem, counts, first, centre)
+    with threads_for_square(len(first)):
+        parameters, converged = _newton(problem, counts, first, centre)
     objective, _, hessian = _terms(problem.index, problem.value, counts, precision, centre, parameters, problem.ties)
     return DavidsonFit(parameters, hessian, float(objective), converged)
 
@@ -123,7 +128,8 @@ def fit_davidson_draws(
         centre = np.zeros(len(start))
         if centres is not None:
             centre[:n] = centres[draw]
-        out[draw], _ = _newton(problem, np.ascontiguousarray(drawn), start, centre)
+        with threads_for_square(len(start)):
+            out[draw], _ = _newton(problem, np.ascontiguousarray(drawn), start, centre)
     return out
 
 

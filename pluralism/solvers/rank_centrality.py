@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from pluralism.solvers.threads import threads_for_square
+
 __all__ = ["rank_centrality"]
 
 
@@ -51,5 +53,6 @@ def rank_centrality(
         equations[0] = 1.0
         target = np.zeros(len(members))
         target[0] = 1.0
-        scores[members] = np.linalg.solve(equations, target)
+        with threads_for_square(len(members)):
+            scores[members] = np.linalg.solve(equations, target)
     return scores, part

@@ -107,7 +107,7 @@ def response_styles(graph: MoralGraph, *, least: int = 3) -> ResponseStyles:
     ballots = graph.ballots()
     n = ballots.n_participants
     cell = ballots.participant.astype(np.int64) * len(ANSWERS) + ballots.answer
-    counts = np.bincount(cell, minlength=n * len(ANSWERS)).reshape(n, -1)
+    counts = np.bincount(cell, minlength=n * len(ANSWERS)).reshape(n, len(ANSWERS))
     total = counts.sum(axis=1)
     rates = counts.sum(axis=0) / max(int(total.sum()), 1)
     same = (counts.max(axis=1, initial=0) == total) & (total > 0)

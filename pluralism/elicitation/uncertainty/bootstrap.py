@@ -79,7 +79,10 @@ class RankingUncertainty:
         for label in range(int(self.component.max(initial=-1)) + 1):
             members = np.flatnonzero((self.component == label) & ~np.isnan(self.ranks[0]))
             ranks, scores = self.ranks[:, members], self.scores[:, members]
-            same = (ranks[:, :, None] == ranks[:, None, :]).sum(axis=2)
+            ordered = np.sort(ranks, axis=1)
+            same = np.array(
+                [np.searchsorted(o, r, "right") - np.searchsorted(o, r) for o, r in zip(ordered, ranks, strict=True)]
+            )
             share = np.clip((k + 1 - ranks) / same, 0.0, 1.0)
             out[members] = np.where(np.isnan(scores), 0.0, share).mean(axis=0)
         return out

@@ -1,0 +1,1 @@
+"""Moral graphs in files: whole, as the original published them, for graph programs, spreadsheets, models and people."""
