@@ -11,14 +11,26 @@ from jaxtyping import Float
 
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
+from pluralism.models.settings import refuse
 from pluralism.models.state import extended, require_state
-from pluralism.solvers import MixtureFit
+from pluralism.solvers import PairProblem
 from pluralism.solvers.annotators import Annotators, Manner, annotator_pass, answer_odds
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
 
 __all__ = ["Annotated"]
+
+
+ARRAYS = {
+    "position_": ("users", "manners"),
+    "position_covariance_": ("users", "manners", "manners"),
+    "annotator_log_temperature_": ("temperatures",),
+    "annotator_lapse_": ("lapses",),
+    "annotator_shares_": ("temperatures", "lapses"),
+    "annotator_tie_share_": ("one",),
+}
+"""What is learnt of how people answer; absent where all answer alike."""
 
 
 class Annotated(LinearPreferenceModel):
@@ -28,25 +40,7 @@ class Annotated(LinearPreferenceModel):
     its `covariance`; a membership without one stands for people who answer as the population does.
     """
 
-    spec = extended(
-        SPEC,
-        arrays={
-            "position_": ("users", "manners"),
-            "position_covariance_": ("users", "manners", "manners"),
-            "annotator_log_temperature_": ("temperatures",),
-            "annotator_lapse_": ("lapses",),
-            "annotator_shares_": ("temperatures", "lapses"),
-            "annotator_tie_share_": ("one",),
-        },
-        optional={
-            "position_",
-            "position_covariance_",
-            "annotator_log_temperature_",
-            "annotator_lapse_",
-            "annotator_shares_",
-            "annotator_tie_share_",
-        },
-    )
+    spec = extended(SPEC, arrays=ARRAYS, optional=ARRAYS)
 
     @property
     def user_temperature_(self) -> Float[np.ndarray, " users"] | None:
@@ -63,8 +57,7 @@ class Annotated(LinearPreferenceModel):
     def predict_group_proba(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         """P(left preferred, given a decision) for somebody of each group of whom nothing else is known."""
         self._check_fitted()
-        z = self._logits(comparisons)
-        left, right, _ = self._odds(z, self._prior(), np.zeros(len(z), np.int64))
+        left, right, _ = self._odds(comparisons, self._prior(), np.zeros(len(comparisons), np.int64))
         return left / (left + right)
 
     def adapt(self, comparisons: Comparisons) -> Membership:
@@ -77,27 +70,38 @@ class Annotated(LinearPreferenceModel):
         annotators = self._annotators()
         if annotators is None:
             return super().adapt(comparisons)
-        problem = self._new_problem(comparisons)
+        problem, scores, effects = self._evidence(comparisons)
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.group_weights_)
-        effects = (self.covariate_effects_ * self.covariate_scale_).T
-        found = annotator_pass(
-            problem, self.reward(comparisons.items), effects, log_weights, annotators, tie=self.tie_, gradient=False
-        )
+        found = annotator_pass(problem, scores, effects, log_weights, annotators, tie=self.tie_, gradient=False)
         n = np.bincount(comparisons.user, comparisons.weight > 0, problem.n_users).astype(np.int64)
         return self._membership(comparisons.users, found.responsibility, n, found.manner.mean, found.manner.covariance)
 
+    def _evidence(
+        self, comparisons: Comparisons
+    ) -> tuple[PairProblem, Float[np.ndarray, "items groups"], Float[np.ndarray, "covariates groups"]]:
+        """What people are placed by: their answers, the rewards of the items and the effects of covariates."""
+        effects = (self.covariate_effects_ * self.covariate_scale_).T
+        return self._new_problem(comparisons), self.reward(comparisons.items), effects
+
     def _odds(
-        self, z: Float[np.ndarray, "pairs groups"], placed: Membership, user: np.ndarray
+        self, comparisons: Comparisons, placed: Membership, user: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         annotators = self._annotators()
         if annotators is None:
-            return super()._odds(z, placed, user)
+            return super()._odds(comparisons, placed, user)
         if placed.position is None or placed.covariance is None:
             manner = annotators.manner()
         else:
             manner = Manner(placed.position[user], placed.covariance[user])
-        return answer_odds(z, manner, tie=self.tie_, tie_share=annotators.tie_share)
+        z, variance = self._logit_moments(comparisons)
+        return answer_odds(z, manner, tie=self.tie_, tie_share=annotators.tie_share, variance=variance)
+
+    def _logit_moments(
+        self, comparisons: Comparisons
+    ) -> tuple[Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"] | None]:
+        """Logits at temperature 1, and their variances where they have such."""
+        return self._logits(comparisons), None
 
     def _decision_logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         self._check_fitted()
@@ -129,9 +133,14 @@ class Annotated(LinearPreferenceModel):
             nobody, self.group_weights_[None], np.zeros(1, np.int64), manner.mean, manner.covariance
         )
 
-    def _learn_annotators(self, fit: MixtureFit) -> None:
+    def _check_own_settings(self) -> None:
+        super()._check_own_settings()
+        for name in ("user_temperature", "user_lapse"):
+            if getattr(self, name) not in (True, False):
+                refuse(self, name, "True or False")
+
+    def _learn_annotators(self, found: Annotators | None, manner: Manner | None) -> None:
         """Set what a fit says of how people answer."""
-        found, manner = fit.parameters.annotators, fit.manner
         self.position_ = None if manner is None else manner.mean
         self.position_covariance_ = None if manner is None else manner.covariance
         self.annotator_log_temperature_ = None if found is None else found.log_temperature
@@ -143,7 +152,10 @@ class Annotated(LinearPreferenceModel):
         # temperatures of an earlier version had neither a posterior nor a population
         require_state("user_temperature_" not in arrays, "its user temperatures are of an earlier form")
         super()._set_state(document, arrays)
-        own = [getattr(self, name) for name in self.spec.arrays if name.startswith(("position_", "annotator_"))]
+        self._check_annotators()
+
+    def _check_annotators(self) -> None:
+        own = [getattr(self, name) for name in ARRAYS]
         require_state(len({value is None for value in own}) == 1, "how people answer is known in part only")
         found = self._annotators()
         if found is None:

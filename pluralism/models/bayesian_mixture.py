@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from pluralism.errors import ConvergenceWarning
+from pluralism.models.annotated import ARRAYS, Annotated
 from pluralism.models.base import Callback
-from pluralism.models.bayesian_posterior import BayesianPosterior, occupied_groups
+from pluralism.models.bayesian_posterior import BayesianPosterior, mean_probability, occupied_groups
 from pluralism.models.diagnosis import diagnose
 from pluralism.models.fitting import EFFECTS_WORTH_HAVING, Memory, feature_unit
 from pluralism.models.head_uncertainty import HeadUncertainty, moderated
-from pluralism.models.linear import LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.opening import opened
 from pluralism.models.preparation import Prepared
 from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG
-from pluralism.solvers import Terms
+from pluralism.solvers import PairProblem, Terms
 from pluralism.solvers.polya_gamma_mixture import Learning, fit_bayesian_mixture
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ __all__ = ["BayesianMixture"]
 RIDGES = (1e-3, 1e6)
 ITEM_PRECISIONS = (1e-2, 1e4)
 WEIGHT_DRAWS = 2000
-SAMPLED_ROWS = 4096
 
 SPEC = StateSpec(
-    arrays={
+    arrays=ARRAYS
+    | {
         "coef_": ("groups", "dim"),
         "item_effects_": ("groups", "items"),
         "covariate_effects_": ("groups", "covariates"),
@@ -56,7 +56,7 @@ SPEC = StateSpec(
         "n_groups_posterior_": ("truncation",),
     },
     labels={"users_": "users", "item_ids_": "items"},
-    optional=frozenset({"coef_", "item_effects_", "item_ids_", "covariance_", "basis_", "variance_"}),
+    optional=frozenset({"coef_", "item_effects_", "item_ids_", "covariance_", "basis_", "variance_", *ARRAYS}),
     distributions=("group_weights_", "posterior_", "weight_draws_", "n_groups_posterior_"),
     numbers=("objective_", "gradient_norm_"),
     optional_numbers=("ridge_", "item_precision_"),
@@ -68,7 +68,7 @@ SPEC = StateSpec(
 )
 
 
-class BayesianMixture(LinearPreferenceModel):
+class BayesianMixture(Annotated):
     """Groups of users with a reward each, all of it with a posterior.
 
     Group weights are those of a stick-breaking process truncated at `n_groups`, each group's coefficients have a
@@ -101,6 +101,9 @@ class BayesianMixture(LinearPreferenceModel):
         Numeric covariates of either side carried as explicit terms.
     position_bias : bool
         A term for standing on the left.
+    user_temperature, user_lapse : bool
+        Whether people differ in how sure they are and in how often they answer without looking; as in
+        `MixtureBradleyTerry`. The population maximises the bound, and is kept by the engines of Pyro.
     n_init : int
         Starts, spectral and random, for each number of clusters that is tried.
     tol : float
@@ -155,6 +158,8 @@ class BayesianMixture(LinearPreferenceModel):
         item_effects: float | bool | Literal["auto"] = "auto",
         covariates: Sequence[str] = (),
         position_bias: bool = False,
+        user_temperature: bool = False,
+        user_lapse: bool = False,
         n_init: int = 2,
         tol: float = 1e-7,
         max_iter: int = 500,
@@ -173,6 +178,8 @@ class BayesianMixture(LinearPreferenceModel):
         self.item_effects = item_effects
         self.covariates = covariates
         self.position_bias = position_bias
+        self.user_temperature = user_temperature
+        self.user_lapse = user_lapse
         self.n_init = n_init
         self.tol = tol
         self.max_iter = max_iter
@@ -249,12 +256,14 @@ class BayesianMixture(LinearPreferenceModel):
         return self._reward_std(items)
 
     def adapt(self, comparisons: Comparisons) -> Membership:
-        """Place the users of `comparisons` by these answers and the group weights alone.
+        """Place the users of `comparisons` by these answers and the population alone.
 
-        Answers are scored by the moderated probabilities that `predict_group_proba` gives. All users of the vocabulary
-        come back, in its order; those without a row have the group weights.
+        Answers are scored by moderated probabilities. All users of the vocabulary come back, in its order; those
+        without a row have the group weights, and answer as people do.
         """
         self._check_fitted()
+        if self.annotator_shares_ is not None:
+            return super().adapt(comparisons)
         z = self._logits(comparisons)
         row = (comparisons.outcome - 0.5)[:, None] * z - np.logaddexp(0.5 * z, -0.5 * z)
         evidence = np.empty((comparisons.n_users, self.n_groups_))
@@ -266,13 +275,34 @@ class BayesianMixture(LinearPreferenceModel):
         return self._membership(comparisons.users, posterior, n)
 
     def _logits(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
+        return moderated(*self._logit_moments(comparisons))
+
+    def _logit_moments(
+        self, comparisons: Comparisons
+    ) -> tuple[Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"]]:
         self._check_fitted()
         features = None if self.coef_ is None else self._features(comparisons.items)
         where = self._effect_positions(comparisons.items)
         design = self._design(comparisons) / self.covariate_scale_
         left, right = comparisons.left, comparisons.right
         variance = [spread.of_pairs(features, where, left, right, design) for spread in self._uncertainties()]
-        return moderated(super()._logits(comparisons), np.stack(variance, axis=1))
+        return super()._logits(comparisons), np.stack(variance, axis=1)
+
+    def _evidence(
+        self, comparisons: Comparisons
+    ) -> tuple[PairProblem, Float[np.ndarray, "items groups"], Float[np.ndarray, "covariates groups"]]:
+        """Each row's moderated logits stand as the rewards of an item against nothing."""
+        n, z = len(comparisons), self._logits(comparisons)
+        problem, _ = PairProblem.build(
+            comparisons.user,
+            np.arange(n),
+            np.full(n, n),
+            comparisons.outcome,
+            comparisons.weight,
+            n_users=comparisons.n_users,
+            n_items=n + 1,
+        )
+        return problem, np.vstack([z, np.zeros((1, self.n_groups_))]), np.zeros((0, self.n_groups_))
 
     def _uncertainties(self) -> list[HeadUncertainty]:
         """Of each group's coefficients."""
@@ -299,7 +329,7 @@ class BayesianMixture(LinearPreferenceModel):
             effects = 2 * len(prepared.problem.left) >= EFFECTS_WORTH_HAVING * played
         learn_items = effects is True
         precision = None if effects is False else 1.0 if learn_items else float(effects)
-        terms = Terms(ridge=ridge, item_precision=precision)
+        terms = Terms(ridge=ridge, item_precision=precision, temperature=self.user_temperature, lapse=self.user_lapse)
         ridges = (RIDGES[0] * unit, RIDGES[1] * unit) if learn_ridge else None
         return terms, Learning(ridges, ITEM_PRECISIONS if learn_items else None)
 
@@ -333,7 +363,7 @@ class BayesianMixture(LinearPreferenceModel):
         """Set the learned attributes, without the groups that nobody is in."""
         problem, items = prepared.problem, prepared.comparisons.items
         voters = problem.voters
-        posterior = posterior.united(_mean_probability(prepared, posterior))
+        posterior = posterior.united(mean_probability(prepared, posterior))
         truncation = np.zeros(int(self.n_groups))
         occupied = occupied_groups(posterior.responsibility[voters > 0], np.random.default_rng([seed, 8]))
         truncation[: len(occupied)] = occupied
@@ -365,6 +395,7 @@ class BayesianMixture(LinearPreferenceModel):
         self.effective_n_ = voters @ kept.responsibility
         self.users_, self.posterior_, self.n_answers_ = prepared.users, kept.responsibility, prepared.n
         self.tie_ = 0.0
+        self._learn_annotators(kept.annotators, kept.manner)
         self.ridge_ = kept.ridge if problem.features is not None else kept.item_precision
         self.item_precision_ = kept.item_precision
         self.n_comparisons_ = len(prepared.comparisons)
@@ -383,6 +414,7 @@ class BayesianMixture(LinearPreferenceModel):
             )
 
     def _check_own_settings(self) -> None:
+        super()._check_own_settings()
         for name in ("n_groups", "n_init", "steps", "draws", "warmup"):
             if not is_whole(getattr(self, name)):
                 refuse(self, name, "an integer of at least 1")
@@ -400,7 +432,8 @@ class BayesianMixture(LinearPreferenceModel):
             refuse(self, "ridge", '"auto" or a positive number, for a posterior needs a prior')
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        extents = SPEC.give(self, document, arrays)
+        extents = self._give_state(document, arrays)
+        self._check_annotators()
         require_state((self.dim_ is None) == (self.coef_ is None), "coefficients and dimensions disagree")
         require_state((self.item_effects_ is None) == (self.item_ids_ is None), "item effects and item ids disagree")
         require_state((self.covariance_ is None) != (self.variance_ is None), "there must be one form of covariance")
@@ -410,18 +443,3 @@ class BayesianMixture(LinearPreferenceModel):
         require_state(extents["coefficients"] == sizes, "the covariance does not fit the coefficients")
         require_state(self.item_precision_ is None or self.item_precision_ > 0, "item_precision_ is not positive")
         self.tie_ = 0.0
-
-
-def _mean_probability(prepared: Prepared, posterior: BayesianPosterior) -> Float[np.ndarray, "rows groups"]:
-    """What the means of the heads predict for some of the training rows."""
-    problem = prepared.problem
-    rows = np.linspace(0, len(problem.left) - 1, min(len(problem.left), SAMPLED_ROWS)).astype(np.int64)
-    dim = 0 if problem.features is None else problem.features.dim
-    head, effects, covariates = np.split(posterior.mean, [dim, len(posterior.mean) - problem.design.shape[1]])
-    z = problem.design[rows] @ covariates
-    for side, sign in ((problem.left[rows], 1.0), (problem.right[rows], -1.0)):
-        if problem.features is not None:
-            z += sign * (problem.features.rows(side) @ head)
-        if len(effects):
-            z += sign * effects[side]
-    return expit(z)

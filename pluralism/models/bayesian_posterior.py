@@ -6,17 +6,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import expit
 
+from pluralism.models.preparation import Prepared
 from pluralism.solvers import MixtureFit
+from pluralism.solvers.annotators import Annotators, Manner
 from pluralism.solvers.objective import Parameters
 from pluralism.solvers.polya_gamma_mixture import BayesianMixtureFit
 
-__all__ = ["BayesianPosterior", "occupied_groups"]
+__all__ = ["BayesianPosterior", "mean_probability", "occupied_groups"]
 
 OCCUPIED = 0.5
 ALIKE = 0.005
 ASSIGNMENT_DRAWS = 500
 SURE = 1.0 - 1e-9
+SAMPLED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class BayesianPosterior:
     basis, variance : arrays of shape (dim, dim) and (coefficients, groups), or None
     weight_draws : array of shape (draws, groups)
     starts : list of [clusters, bound]
+    annotators, manner
+        The population of ways to answer and how each user does, where people differ in that.
     """
 
     mean: Float[np.ndarray, "coefficients groups"]
@@ -46,6 +52,8 @@ class BayesianPosterior:
     n_iter: int
     converged: bool
     starts: list[list[float]]
+    annotators: Annotators | None = None
+    manner: Manner | None = None
 
     @classmethod
     def of_fit(
@@ -70,6 +78,8 @@ class BayesianPosterior:
             fit.n_iter,
             fit.converged,
             [[float(k), float(value)] for k, value in fit.start_objectives],
+            fit.annotators,
+            fit.manner,
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -80,12 +90,21 @@ class BayesianPosterior:
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
         arrays |= {"numbers": np.array(numbers, dtype=np.float64), "starts": np.array(self.starts).reshape(-1, 2)}
+        if self.annotators is not None and self.manner is not None:
+            grid = ("log_temperature", "lapse", "log_shares")
+            arrays |= {f"annotators.{name}": getattr(self.annotators, name) for name in grid}
+            arrays |= {"manner.mean": self.manner.mean, "manner.covariance": self.manner.covariance}
         return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> BayesianPosterior:
         """Inverse of `to_arrays`."""
         ridge, item_precision, gradient_norm, n_iter, converged = (float(value) for value in arrays["numbers"])
+        annotators, manner = None, None
+        if "manner.mean" in arrays:
+            log_temperature, lapse = arrays["annotators.log_temperature"], arrays["annotators.lapse"]
+            annotators = Annotators(log_temperature, lapse, arrays["annotators.log_shares"])
+            manner = Manner(arrays["manner.mean"], arrays["manner.covariance"])
         return cls(
             mean=arrays["mean"],
             covariance=arrays.get("covariance"),
@@ -101,6 +120,8 @@ class BayesianPosterior:
             n_iter=int(n_iter),
             converged=bool(converged),
             starts=arrays["starts"].tolist(),
+            annotators=annotators,
+            manner=manner,
         )
 
     def take(self, groups: np.ndarray) -> BayesianPosterior:
@@ -178,6 +199,21 @@ def occupied_groups(
         found[group] = True
         counts[int(found.sum()) - 1] += 1.0
     return counts / ASSIGNMENT_DRAWS
+
+
+def mean_probability(prepared: Prepared, posterior: BayesianPosterior) -> Float[np.ndarray, "rows groups"]:
+    """What the means of the heads predict for some of the training rows."""
+    problem = prepared.problem
+    rows = np.linspace(0, len(problem.left) - 1, min(len(problem.left), SAMPLED_ROWS)).astype(np.int64)
+    dim = 0 if problem.features is None else problem.features.dim
+    head, effects, covariates = np.split(posterior.mean, [dim, len(posterior.mean) - problem.design.shape[1]])
+    z = problem.design[rows] @ covariates
+    for side, sign in ((problem.left[rows], 1.0), (problem.right[rows], -1.0)):
+        if problem.features is not None:
+            z += sign * (problem.features.rows(side) @ head)
+        if len(effects):
+            z += sign * effects[side]
+    return expit(z)
 
 
 def _normalised(values: Float[np.ndarray, "rows groups"]) -> Float[np.ndarray, "rows groups"]:

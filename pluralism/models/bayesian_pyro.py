@@ -20,6 +20,7 @@ from scipy.special import expit, logit, softmax
 from pluralism.extras import require
 from pluralism.models.bayesian_posterior import BayesianPosterior
 from pluralism.models.preparation import Prepared
+from pluralism.solvers.annotators import Manner, annotator_pass
 
 if TYPE_CHECKING:
     from pluralism.models.bayesian_mixture import BayesianMixture
@@ -63,7 +64,8 @@ class MixtureProgram:
         self.left, self.right = torch.tensor(problem.left).long(), torch.tensor(problem.right).long()
         self.user = torch.from_numpy(problem.user)
         self.weight = torch.tensor(problem.weight)
-        self.half, self.design = torch.tensor(problem.outcome - 0.5), torch.tensor(problem.design)
+        self.outcome, self.design = torch.tensor(problem.outcome)[:, None], torch.tensor(problem.design)
+        self.annotators = prior.annotators
 
     def evidence(self, coefficients: Any) -> Any:
         """Log-likelihood of every user under every group, (users, groups), from (groups, coefficients)."""
@@ -78,9 +80,27 @@ class MixtureProgram:
         if self.n_effects:
             scores = scores + item.T
         z = scores[self.left] - scores[self.right] + self.design @ covariate.T
-        row = self.half[:, None] * z - torch.logaddexp(0.5 * z, -0.5 * z)
         total = torch.zeros((self.problem.n_users, len(coefficients)), dtype=torch.float64)
-        return total.index_add(0, self.user, self.weight[:, None] * row)
+
+        def by_user(row: Any) -> Any:
+            return total.index_add(0, self.user, self.weight[:, None] * row)
+
+        def alike(z: Any) -> Any:
+            return (self.outcome - 0.5) * z - torch.logaddexp(0.5 * z, -0.5 * z)
+
+        if self.annotators is None:
+            return by_user(alike(z))
+        # kinds are summed out as the deterministic fit does; their population is that fit's
+        kinds, y = [], self.outcome
+        for t, log_temperature in enumerate(self.annotators.log_temperature):
+            at = float(np.exp(log_temperature)) * z
+            for e, lapse in enumerate(self.annotators.lapse):
+                row = alike(at)
+                if lapse > 0:
+                    p = (1.0 - lapse) * torch.sigmoid(at) + 0.5 * lapse
+                    row = y * torch.log(p) + (1.0 - y) * torch.log1p(-p)
+                kinds.append(by_user(row) + float(self.annotators.log_shares[t, e]))
+        return torch.logsumexp(torch.stack(kinds), dim=0)
 
     def weights(self, sticks: Any) -> Any:
         """Group weights of sticks (groups - 1,)."""
@@ -115,6 +135,21 @@ class MixtureProgram:
 
         evidence = self.evidence(torch.from_numpy(np.ascontiguousarray(coefficients))).numpy()
         return softmax(evidence + np.log(np.maximum(weights, 1e-300)), axis=1)
+
+
+def _manner(
+    program: MixtureProgram, mean: Float[np.ndarray, "coefficients groups"], weights: Float[np.ndarray, " groups"]
+) -> Manner | None:
+    """How each user answers, given the means of the heads."""
+    if program.annotators is None:
+        return None
+    head, item, covariate = np.split(mean, [program.dim, program.dim + program.n_effects])
+    features = program.problem.features
+    scores = np.zeros((program.problem.n_items, mean.shape[1])) if features is None else features.matmul(head)
+    scores = scores + item if program.n_effects else scores
+    log_weights = np.log(np.maximum(weights, 1e-300))
+    found = annotator_pass(program.problem, scores, covariate, log_weights, program.annotators, gradient=False)
+    return found.manner
 
 
 def sample(
@@ -202,6 +237,7 @@ def _by_svi(
         responsibility=responsibility,
         weight_draws=weights,
         n_iter=int(model.steps),
+        manner=_manner(program, mean.T, weights.mean(axis=0)),
     )
 
 
@@ -246,6 +282,7 @@ def _by_nuts(
         responsibility=responsibility,
         weight_draws=weights,
         n_iter=n_draws,
+        manner=_manner(program, mean.T, weights.mean(axis=0)),
     )
 
 

@@ -126,7 +126,7 @@ class LinearPreferenceModel(PreferenceModel):
         """
         self._check_fitted()
         placed = self._placed(comparisons, membership)
-        left, right, _ = self._odds(self._logits(comparisons), placed, comparisons.user)
+        left, right, _ = self._odds(comparisons, placed, comparisons.user)
         return _ratio(placed.posterior[comparisons.user], left, left + right)
 
     def predict_tie_proba(
@@ -143,7 +143,7 @@ class LinearPreferenceModel(PreferenceModel):
         if self.tie_ == 0.0:
             raise UsageError("This model has no probability of a tie.", fix='Fit with ties="davidson".')
         placed = self._placed(comparisons, membership)
-        tied = self._odds(self._logits(comparisons), placed, comparisons.user)[2]
+        tied = self._odds(comparisons, placed, comparisons.user)[2]
         return np.sum(placed.posterior[comparisons.user] * tied, axis=1)
 
     def adapt(self, comparisons: Comparisons) -> Membership:
@@ -202,10 +202,10 @@ class LinearPreferenceModel(PreferenceModel):
         return z + self._design(comparisons) @ self.covariate_effects_.T
 
     def _odds(
-        self, z: Float[np.ndarray, "pairs groups"], placed: Membership, user: Int[np.ndarray, " pairs"]
+        self, comparisons: Comparisons, placed: Membership, user: Int[np.ndarray, " pairs"]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """P(left), P(right) and P(tie) of rows with logits z, each of the user given (a row of `placed`)."""
-        return _outcomes(z, self.tie_)
+        """P(left), P(right) and P(tie) of each row under each group, for the user given (a row of `placed`)."""
+        return _outcomes(self._logits(comparisons), self.tie_)
 
     def _check_own_settings(self) -> None:
         """Refuse settings of this model that cannot work, by name."""

@@ -156,7 +156,7 @@ class MixtureBradleyTerry(PooledControl, Annotated):
                 plan = self._plan(prepared, int(self.n_groups), pooled, memory, seed)
                 fit = self._run(prepared, plan, int(self.n_groups), memory, seed)
             learn(self, prepared, plan, fit)
-        self._learn_annotators(fit)
+        self._learn_annotators(fit.parameters.annotators, fit.manner)
         self.n_repairs_ = fit.n_repairs
         if selection is not None:
             self.selection_ = [row.to_dict() for row in selection]
@@ -242,6 +242,7 @@ class MixtureBradleyTerry(PooledControl, Annotated):
         return plans[chosen], fits[chosen], rows
 
     def _check_own_settings(self) -> None:
+        super()._check_own_settings()
         if self.n_groups != "auto" and not is_whole(self.n_groups):
             refuse(self, "n_groups", '"auto" or an integer of at least 1')
         for name in ("max_groups", "n_init"):
@@ -251,9 +252,6 @@ class MixtureBradleyTerry(PooledControl, Annotated):
             refuse(self, "algorithm", '"soft" or "hard"')
         if self.init not in ("spectral", "modulo") or (self.init == "modulo" and self.algorithm == "soft"):
             refuse(self, "init", '"spectral", or "modulo" with algorithm="hard"')
-        for name in ("user_temperature", "user_lapse"):
-            if getattr(self, name) not in (True, False):
-                refuse(self, name, "True or False")
         if self.algorithm == "hard" and (self.user_temperature or self.user_lapse or self.n_groups == "auto"):
             raise UsageError(
                 'algorithm="hard" has neither temperatures nor lapses of users, nor a likelihood for n_groups="auto".',

@@ -3,6 +3,10 @@
 A person's kind is a point of a grid: a temperature t that multiplies all logits, and a lapse e, the share of answers
 given without looking. Kinds are summed out as groups are, so a row costs groups x temperatures exponentials and groups
 x kinds products. Gradients need no more than the kinds that the user may be of.
+
+Where the logits have a variance, log sigma gives way to the Polya-Gamma bound on its expectation: with c^2 = E z^2 and
+omega = tanh(c / 2) / (2 c), sigma(z) becomes exp((z - c) / 2) / (1 + exp(-c)), and what was tanh(z / 2) / 2 omega z. As
+log((1 - e) exp(x) + e / 2) is convex, putting the bound in the place of log sigma gives a bound for lapses as well.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from pluralism.solvers.fast_exp import exp_negative
 from pluralism.solvers.kernels import link
 
 __all__ = ["annotator_chunk", "annotator_parallel"]
@@ -51,11 +56,15 @@ def annotator_chunk(
     scores_gradient,
     effects_gradient,
     tie_gradient,
+    spread,
+    tilt,
 ):
     """Likelihoods, responsibilities, kinds and gradients of the users of chunk `c`, into the arrays given last.
 
     `kinds[c]` gains each kind's expected number of users, `moments[u]` is E[t, e, tt, te, ee] with t the log
-    temperature; without room for gradients (`scores_gradient` has no items) there are none.
+    temperature; without room for gradients (`scores_gradient` has no items) there are none. With `spread`, the variance
+    of each row's logit in each group, likelihoods are bounds, and `tilt` (if it has rows) receives responsibility x
+    weight x E omega by the logit, the curvature of each row.
     """
     n_groups, n_covariates = scores.shape[1], design.shape[1]
     n_temperatures, n_lapses = log_kinds.shape
@@ -63,8 +72,9 @@ def annotator_chunk(
     for u in range(chunks[c], chunks[c + 1]):
         largest = max(largest, start[u + 1] - start[u])
     size = largest * n_groups
-    z, scaled, slope = np.empty(size), np.empty(size), np.empty(size)
-    total, lead, tied = np.empty(size), np.empty(size), np.zeros(size)
+    z, variance, slope, bend = np.empty(size), np.zeros(size), np.empty(size), np.empty(size)
+    # of each row and group at one temperature: z, half its size, normaliser, P(left), P(right), P(tie), lead, omega
+    at_temperature = np.zeros((8, size))
     joint = np.empty((n_groups, n_temperatures, n_lapses))
     product = np.empty((n_groups, n_temperatures, n_lapses))
     log_p = np.empty(n_groups)
@@ -77,25 +87,17 @@ def annotator_chunk(
                 for j in range(n_covariates):
                     value += design[row, j] * effects[j, k]
                 z[at + k] = value
+                if len(spread) > 0:
+                    variance[at + k] = spread[row, k]
         joint[:] = 0.0
         product[:] = 1.0
         for t in range(n_temperatures):
-            _scaled_link(origin, end, n_groups, np.exp(log_temperature[t]), tie, z, scaled, total, lead, tied)
+            _at_temperature(
+                (end - origin) * n_groups, np.exp(log_temperature[t]), tie, len(spread) > 0, z, variance, at_temperature
+            )
             for row in range(origin, end):
                 _likelihood(
-                    t,
-                    row - origin,
-                    outcome[row],
-                    weight[row],
-                    tie,
-                    tie_share,
-                    lapse,
-                    scaled,
-                    total,
-                    lead,
-                    tied,
-                    joint,
-                    product,
+                    t, row - origin, outcome[row], weight[row], tie, tie_share, lapse, at_temperature, joint, product
                 )
         for k in range(n_groups):
             top = -np.inf
@@ -139,25 +141,16 @@ def annotator_chunk(
         if scores_gradient.shape[1] == 0:
             continue
         slope[: (end - origin) * n_groups] = 0.0
+        bend[: (end - origin) * n_groups] = 0.0
         for t in range(n_temperatures):
             if joint[:, t].sum() < NEGLIGIBLE:
                 continue
             temperature = np.exp(log_temperature[t])
-            _scaled_link(origin, end, n_groups, temperature, tie, z, scaled, total, lead, tied)
+            _at_temperature((end - origin) * n_groups, temperature, tie, len(spread) > 0, z, variance, at_temperature)
             for row in range(origin, end):
+                y, w = outcome[row], weight[row]
                 tie_gradient[c] += _slopes(
-                    t,
-                    row - origin,
-                    outcome[row],
-                    weight[row],
-                    temperature,
-                    tie,
-                    tie_share,
-                    lapse,
-                    lead,
-                    tied,
-                    joint,
-                    slope,
+                    t, row - origin, y, w, temperature, tie, tie_share, lapse, at_temperature, joint, slope, bend
                 )
         for row in range(origin, end):
             a, b, at = left[row], right[row], (row - origin) * n_groups
@@ -167,30 +160,47 @@ def annotator_chunk(
                 scores_gradient[c, b, k] -= r
                 for j in range(n_covariates):
                     effects_gradient[c, j, k] += r * design[row, j]
+                if len(tilt) > 0:
+                    tilt[row, k] = bend[at + k]
 
 
-@njit(cache=True, error_model="numpy")
-def _scaled_link(origin, end, n_groups, temperature, tie, z, scaled, total, lead, tied):
-    size = (end - origin) * n_groups
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _at_temperature(size, temperature, tie, bounded, z, variance, out):
+    """What `out` holds of each entry (see `annotator_chunk`)."""
+    scaled, half, total, first, second, tied, lead, omega = out
     for j in range(size):
         scaled[j] = temperature * z[j]
+    if bounded:
+        for j in range(size):
+            c = temperature * np.sqrt(z[j] * z[j] + variance[j])
+            g = exp_negative(-c)
+            half[j] = 0.5 * c
+            total[j] = 1.0 + g
+            omega[j] = (1.0 - g) / (2.0 * c * (1.0 + g)) if c > 1e-3 else 0.25 - c * c / 48.0
+            lead[j] = omega[j] * scaled[j]
+            first[j] = exp_negative(0.5 * scaled[j] - half[j]) / total[j]
+            second[j] = exp_negative(-0.5 * scaled[j] - half[j]) / total[j]
+        return
     link(size, tie, scaled, total, lead, tied)
+    for j in range(size):
+        half[j] = 0.5 * abs(scaled[j])
+        first[j] = 0.5 * (1.0 - tied[j]) + lead[j]
+        second[j] = 0.5 * (1.0 - tied[j]) - lead[j]
 
 
 @njit(cache=True, error_model="numpy")
-def _likelihood(t, row, y, w, tie, tie_share, lapse, scaled, total, lead, tied, joint, product):
+def _likelihood(t, row, y, w, tie, tie_share, lapse, at_temperature, joint, product):
     """Multiply one row into the likelihoods of all groups and lapses at temperature `t`."""
+    scaled, half, total, first, second, tied, _, _ = at_temperature
     n_groups = joint.shape[0]
     draw = tie > 0 and y == 0.5
     plain = w == 1.0 and (y == 0.0 or y == 1.0 or draw)
     one_side = 0.5 * (1.0 - tie_share)
     for k in range(n_groups):
         at = row * n_groups + k
-        first = 0.5 * (1.0 - tied[at]) + lead[at]
-        second = first - 2.0 * lead[at]
         for e in range(len(lapse)):
             if lapse[e] == 0.0:
-                linear = (y - 0.5) * scaled[at] - 0.5 * abs(scaled[at])
+                linear = (y - 0.5) * scaled[at] - half[at]
                 if draw:
                     linear += np.log(tie)
                 if w == 1.0:
@@ -203,15 +213,15 @@ def _likelihood(t, row, y, w, tie, tie_share, lapse, scaled, total, lead, tied, 
             if draw:
                 p = kept * tied[at] + lapse[e] * tie_share
             elif y == 0.0:
-                p = kept * second + lapse[e] * one_side
+                p = kept * second[at] + lapse[e] * one_side
             else:
-                p = kept * first + lapse[e] * one_side
+                p = kept * first[at] + lapse[e] * one_side
             if plain:
                 product[k, t, e] *= p
             elif draw or y == 0.0 or y == 1.0:
                 joint[k, t, e] += w * np.log(p)
             else:
-                other = kept * second + lapse[e] * one_side
+                other = kept * second[at] + lapse[e] * one_side
                 joint[k, t, e] += w * (y * np.log(p) + (1.0 - y) * np.log(other))
         if row % FLUSH == FLUSH - 1:
             for e in range(len(lapse)):
@@ -220,17 +230,16 @@ def _likelihood(t, row, y, w, tie, tie_share, lapse, scaled, total, lead, tied, 
 
 
 @njit(cache=True, error_model="numpy")
-def _slopes(t, row, y, w, temperature, tie, tie_share, lapse, lead, tied, joint, slope):
-    """Add one row's derivatives by the logits to `slope`; returns that by the logarithm of the tie parameter."""
+def _slopes(t, row, y, w, temperature, tie, tie_share, lapse, at_temperature, joint, slope, bend):
+    """Add one row's derivatives by the logits to `slope` and its curvatures to `bend`; returns that by log(tie)."""
+    _, _, _, first, second, tied, lead, omega = at_temperature
     n_groups = joint.shape[0]
     draw = tie > 0 and y == 0.5
     one_side = 0.5 * (1.0 - tie_share)
     by_tie = 0.0
     for k in range(n_groups):
         at = row * n_groups + k
-        first = 0.5 * (1.0 - tied[at]) + lead[at]
-        second = first - 2.0 * lead[at]
-        by_logit = 0.0
+        by_logit, seen = 0.0, 0.0
         for e in range(len(lapse)):
             share = joint[k, t, e]
             if share < NEGLIGIBLE:
@@ -238,6 +247,7 @@ def _slopes(t, row, y, w, temperature, tie, tie_share, lapse, lead, tied, joint,
             if lapse[e] == 0.0:
                 by_logit += share * ((y - 0.5) - lead[at])
                 by_tie += share * w * ((1.0 if draw else 0.0) - tied[at])
+                seen += share
                 continue
             kept = 1.0 - lapse[e]
             if draw:
@@ -245,13 +255,17 @@ def _slopes(t, row, y, w, temperature, tie, tie_share, lapse, lead, tied, joint,
                 by_logit -= share * kept * tied[at] * lead[at] / p
                 by_tie += share * w * kept * tied[at] * (1.0 - tied[at]) / p
                 continue
+            # of the answers, the part that was given with a look
             if y > 0.0:
-                p = kept * first + lapse[e] * one_side
-                by_logit += share * y * kept * first * (0.5 - lead[at]) / p
-                by_tie -= share * w * y * kept * first * tied[at] / p
+                part = share * y * kept * first[at] / (kept * first[at] + lapse[e] * one_side)
+                by_logit += part * (0.5 - lead[at])
+                by_tie -= w * part * tied[at]
+                seen += part
             if y < 1.0:
-                p = kept * second + lapse[e] * one_side
-                by_logit -= share * (1.0 - y) * kept * second * (0.5 + lead[at]) / p
-                by_tie -= share * w * (1.0 - y) * kept * second * tied[at] / p
+                part = share * (1.0 - y) * kept * second[at] / (kept * second[at] + lapse[e] * one_side)
+                by_logit -= part * (0.5 + lead[at])
+                by_tie -= w * part * tied[at]
+                seen += part
         slope[at] += w * temperature * by_logit
+        bend[at] += w * temperature * temperature * seen * omega[at]
     return by_tie

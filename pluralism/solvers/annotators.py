@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 from numpy.polynomial.hermite_e import hermegauss
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from pluralism.solvers.annotator_kernels import annotator_chunk, annotator_parallel
@@ -40,6 +41,7 @@ HONEST_AT_FIRST = 0.8
 ONE_HONEST_PERSON = 1.0
 SLIVER = 0.01
 NODES = 5
+DEVIATIONS = (-4.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,23 @@ class AnnotatorPrior:
             gradient[self.n_deviations :] = np.exp(log_share) * counts.sum() - counts
         return value, gradient
 
+    def best(self, kinds: Float[np.ndarray, "temperatures lapses"]) -> Float[np.ndarray, " hyper"]:
+        """The most probable vector, given the expected numbers of each kind."""
+        x = np.zeros(self.size)
+        if self.n_deviations:
+            # of the lapses nothing but a constant depends on the deviation
+            rest = self.start()[1:]
+
+            def value(deviation: float) -> float:
+                at = np.concatenate([[deviation], rest])
+                return self.penalised(at, kinds)[0] - float(np.sum(kinds * self.at(at).log_shares))
+
+            x[0] = minimize_scalar(value, bounds=DEVIATIONS, method="bounded", options={"xatol": 1e-6}).x
+        if self.n_logits:
+            counts = kinds.sum(axis=0) + self.extra
+            x[self.n_deviations :] = np.log(counts / counts.sum())
+        return x
+
     def curvature(self, n_people: float) -> Float[np.ndarray, " hyper"]:
         """About the diagonal of the Hessian."""
         return np.concatenate(
@@ -139,6 +158,7 @@ class AnnotatorPass:
     tie_gradient: float
     kinds: Float[np.ndarray, "temperatures lapses"]
     manner: Manner
+    tilt: Float[np.ndarray, "rows groups"]
 
 
 def annotator_pass(
@@ -151,8 +171,14 @@ def annotator_pass(
     tie: float = 0.0,
     responsibility: Float[np.ndarray, "users groups"] | None = None,
     gradient: bool = True,
+    spread: Float[np.ndarray, "pairs groups"] | None = None,
+    tilt: bool = False,
 ) -> AnnotatorPass:
-    """`pair_pass` with everybody's kind summed out; without `gradient` those come back empty."""
+    """`pair_pass` with everybody's kind summed out; without `gradient` those come back empty.
+
+    With `spread`, the variance of each row's logit in each group, the likelihoods are bounds on expectations (see
+    `polya_gamma`), and with `tilt` their curvatures are given as well.
+    """
     n_groups, n_chunks = scores.shape[1], len(problem.chunks) - 1
     fixed = responsibility is not None
     posterior = np.empty((problem.n_users, n_groups)) if responsibility is None else np.array(responsibility, float)
@@ -161,6 +187,7 @@ def annotator_pass(
     scores_gradient = np.zeros((n_chunks, problem.n_items if gradient else 0, n_groups))
     effects_gradient = np.zeros((n_chunks, problem.design.shape[1], n_groups))
     tie_gradient = np.zeros(n_chunks)
+    bend = np.empty((len(problem.left) if tilt else 0, n_groups))
     over_chunks(
         annotator_chunk,
         annotator_parallel,
@@ -187,6 +214,8 @@ def annotator_pass(
         scores_gradient,
         effects_gradient,
         tie_gradient,
+        np.empty((0, n_groups)) if spread is None else spread,
+        bend,
     )
     mean = np.ascontiguousarray(moments[:, :2])
     square = moments[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
@@ -198,6 +227,7 @@ def annotator_pass(
         float(tie_gradient.sum()),
         kinds.sum(axis=0),
         Manner(mean, square - mean[:, :, None] * mean[:, None, :]),
+        bend,
     )
 
 
@@ -227,7 +257,12 @@ def answer_information(
 
 
 def answer_odds(
-    z: Float[np.ndarray, "pairs groups"], manner: Manner, *, tie: float = 0.0, tie_share: float = 0.0
+    z: Float[np.ndarray, "pairs groups"],
+    manner: Manner,
+    *,
+    tie: float = 0.0,
+    tie_share: float = 0.0,
+    variance: Float[np.ndarray, "pairs groups"] | None = None,
 ) -> tuple[Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"], Float[np.ndarray, "pairs groups"]]:
     """P(left), P(right) and P(tie) of rows whose people answer so, averaged over what is not known of that.
 
@@ -237,12 +272,17 @@ def answer_odds(
         Logits at temperature 1.
     manner : Manner
         One row a pair, or one row for all.
+    variance : array of shape (pairs, groups), optional
+        Of the logits at temperature 1, which then are means: probabilities are moderated (MacKay 1992).
     """
     nodes, shares = hermegauss(NODES)
     spread = np.sqrt(np.maximum(manner.covariance[:, 0, 0], 0.0))
     found = np.zeros((3, *z.shape))
     for node, share in zip(nodes, shares / shares.sum(), strict=True):
-        scaled = np.exp(manner.mean[:, 0] + node * spread)[:, None] * z
+        temperature = np.exp(manner.mean[:, 0] + node * spread)[:, None]
+        scaled = temperature * z
+        if variance is not None:
+            scaled = scaled / np.sqrt(1.0 + np.pi / 8.0 * temperature**2 * variance)
         # tie = 0 gives sigmoids
         log_total = np.logaddexp(np.abs(scaled) / 2, -np.abs(scaled) / 2)
         if tie > 0:

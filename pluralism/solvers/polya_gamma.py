@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from pluralism.solvers.annotators import AnnotatorPrior, Manner, annotator_pass
 from pluralism.solvers.chunks import over_chunks
 from pluralism.solvers.objective import MixtureObjective, Terms
 from pluralism.solvers.pairs import PairProblem
@@ -27,13 +28,18 @@ __all__ = ["Bound", "BoundObjective"]
 
 @dataclass(frozen=True)
 class Bound:
-    """What one sweep gives; `tilt` is responsibility x weight x E omega, the curvature of each row in each group."""
+    """What one sweep gives; `tilt` is responsibility x weight x E omega, the curvature of each row in each group.
+
+    Where people differ in how they answer, `kinds` are expected numbers of them and `manner` is how each does.
+    """
 
     evidence: Float[np.ndarray, " users"]
     responsibility: Float[np.ndarray, "users groups"]
     scores_gradient: Float[np.ndarray, "items groups"]
     effects_gradient: Float[np.ndarray, "covariates groups"]
     tilt: Float[np.ndarray, "rows groups"]
+    kinds: Float[np.ndarray, "temperatures lapses"] | None = None
+    manner: Manner | None = None
 
 
 class BoundObjective(MixtureObjective):
@@ -44,7 +50,7 @@ class BoundObjective(MixtureObjective):
     problem : PairProblem
     n_groups : int
     terms : Terms
-        Ridge, item precision and covariate precision; the other terms have no such bound.
+        Ridge, item precision and covariate precision, temperatures and lapses; the other terms have no such bound.
     centre : array of shape (coefficients,)
         Mean of the prior of every head: the vector x holds departures from it.
     """
@@ -59,6 +65,10 @@ class BoundObjective(MixtureObjective):
     ) -> None:
         super().__init__(problem, n_groups, terms.plain.but(shared=None, ties=False))
         self.n_logits, self.size = 0, self.block_size
+        self.terms, self.population, self.hyper = terms.but(shared=None, ties=False), None, np.zeros(0)
+        if terms.temperature or terms.lapse:
+            self.population = AnnotatorPrior(temperature=terms.temperature, lapse=terms.lapse, tie_share=0.0)
+            self.hyper = self.population.start()
         self.spread = np.zeros((len(problem.left), n_groups))
         self.log_weights = np.full(n_groups, -np.log(n_groups))
         self.centre = np.zeros(self.n_rows) if centre is None else centre
@@ -80,6 +90,12 @@ class BoundObjective(MixtureObjective):
         precision = np.concatenate([*rows, np.full(self.n_covariates, terms.covariate_precision)])
         self.precision = np.repeat(precision[:, None], self.n_columns, axis=1)
 
+    def populate(self, x: Float[np.ndarray, " parameters"]) -> None:
+        """Set the population of annotators to its best at x, where people differ in how they answer."""
+        kinds = self.bound(x).kinds
+        if self.population is not None and kinds is not None:
+            self.hyper, self.last_bound = self.population.best(kinds), None
+
     last_bound: tuple[Float[np.ndarray, " parameters"], Bound] | None = None
 
     def bound(self, x: Float[np.ndarray, " parameters"], *, tilt: bool = False) -> Bound:
@@ -90,6 +106,21 @@ class BoundObjective(MixtureObjective):
         parameters = self.unpack(x)
         n_chunks = len(problem.chunks) - 1
         effects = parameters.covariate_effects + self.centre[self.n_rows - self.n_covariates :, None]
+        scores = self.scores(parameters) + self.central_scores
+        if self.population is not None:
+            annotators = self.population.at(self.hyper)
+            one = annotator_pass(problem, scores, effects, self.log_weights, annotators, spread=self.spread, tilt=tilt)
+            found = Bound(
+                one.log_likelihood,
+                one.responsibility,
+                one.scores_gradient,
+                one.effects_gradient,
+                one.tilt,
+                one.kinds,
+                one.manner,
+            )
+            self.last_bound = (x.copy(), found)
+            return found
         posterior = np.empty((problem.n_users, n_groups))
         evidence = np.empty(problem.n_users)
         scores_gradient = np.zeros((n_chunks, problem.n_items, n_groups))
@@ -105,7 +136,7 @@ class BoundObjective(MixtureObjective):
             problem.outcome,
             problem.weight,
             problem.design,
-            np.ascontiguousarray(self.scores(parameters) + self.central_scores),
+            np.ascontiguousarray(scores),
             np.ascontiguousarray(effects),
             self.log_weights,
             self.spread,
@@ -123,6 +154,8 @@ class BoundObjective(MixtureObjective):
         """Value and gradient at x."""
         found, block = self.bound(x), self.block(x)
         value = 0.5 * float(np.sum(self.precision * block * block)) - float(self.problem.voters @ found.evidence)
+        if self.population is not None and found.kinds is not None:
+            value += self.population.penalised(self.hyper, found.kinds)[0]
         return value, (self.precision * block - self.pull(found.scores_gradient, found.effects_gradient)).ravel()
 
     def pull(

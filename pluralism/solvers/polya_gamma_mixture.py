@@ -14,15 +14,16 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import logsumexp
 
+from pluralism.solvers.annotators import Annotators, Manner
 from pluralism.solvers.gaussian_heads import DiagonalHeads, FullHeads, precision_by_evidence
 from pluralism.solvers.initialise import assignments, user_points
 from pluralism.solvers.lbfgs import minimise
 from pluralism.solvers.objective import Terms, pair_gram
 from pluralism.solvers.pairs import PairProblem
-from pluralism.solvers.polya_gamma import BoundObjective
+from pluralism.solvers.polya_gamma import Bound, BoundObjective
 from pluralism.solvers.sticks import Sticks
+from pluralism.solvers.tight_bound import tight_bound, widen
 
 __all__ = ["BayesianMixtureFit", "Learning", "fit_bayesian_mixture"]
 
@@ -33,8 +34,6 @@ FULL_ROUNDS = 20
 PATIENCE = 2
 EMPTY = 0.01
 FULL_LIMIT = 1024
-WIDENING_ROUNDS = 2
-QUADRATURE_NODES = 12
 OPEN = 0.03
 MAX_CONTENDERS = 3
 CONTENDER_ROUNDS = 30
@@ -64,6 +63,8 @@ class BayesianMixtureFit:
         Expected number of users.
     objective : float
         The negative evidence bound, in nats.
+    annotators, manner
+        The population of ways to answer and how each person does, where people differ in that.
     """
 
     mean: Float[np.ndarray, "coefficients groups"]
@@ -80,6 +81,8 @@ class BayesianMixtureFit:
     n_iter: int
     converged: bool
     start_objectives: list[tuple[int, float]]
+    annotators: Annotators | None = None
+    manner: Manner | None = None
 
 
 class _Climb:
@@ -108,6 +111,12 @@ class _Climb:
         """The negative evidence bound."""
         return self.objective(self.x)[0] + self.heads.divergence() + self.sticks.divergence()
 
+    def tight_value(self, axes: DiagonalHeads) -> float:
+        """The negative evidence bound with E log sigma by quadrature (see `tight_bound`)."""
+        heads = axes.with_groups(self.objective)
+        value = tight_bound(self.objective, self.x, heads, self.counts > EMPTY)
+        return value + heads.divergence() + self.sticks.divergence()
+
     def means(self, tol: float, max_iter: int) -> None:
         """Climb in the means with the covariances as they are."""
         found = minimise(self.objective, self.x, self.heads, tol=tol, max_iter=max_iter)
@@ -115,7 +124,8 @@ class _Climb:
         self.n_iter += max(found.n_iter, 1)
 
     def shares(self) -> None:
-        """Sort the groups by size, for which the prior prefers large groups first, and set the sticks."""
+        """Set the population; sort the groups by size, for which the prior prefers large ones first; set the sticks."""
+        self.objective.populate(self.x)
         self.counts = self.objective.problem.voters @ self.objective.bound(self.x).responsibility
         order = np.argsort(-self.counts, kind="stable")
         self.counts = self.counts[order]
@@ -211,7 +221,7 @@ def fit_bayesian_mixture(
             for labels in _labellings(problem, k, terms, gram, rng, n_init, placed)
         ]
         found[k] = min(runs, key=lambda climb: climb.path[-1])
-        bounds[k] = _tight_bound(found[k], axes)
+        bounds[k] = found[k].tight_value(axes)
         if on_round is not None:
             on_round(f"start/{k}", 0, bounds[k])
         if k - min(bounds, key=lambda j: bounds[j]) >= PATIENCE:
@@ -223,7 +233,7 @@ def fit_bayesian_mixture(
     if len(contenders) > 1:
         for k in contenders[:MAX_CONTENDERS]:
             _ascend(found[k], SETTLED * scale, CONTENDER_ROUNDS, None)
-            bounds[k] = _tight_bound(found[k], axes)
+            bounds[k] = found[k].tight_value(axes)
     best = found[min(bounds, key=lambda j: bounds[j])]
     tried = sorted(bounds.items())
     climb = _with_empty_groups(best, n_groups, axes, centre)
@@ -235,10 +245,10 @@ def fit_bayesian_mixture(
     climb.means(1e-2 * tol * scale, 100)
     climb.path.append(climb.value())
     gradient_norm = float(np.linalg.norm(climb.objective(climb.x)[1]))
-    responsibility = climb.objective.bound(climb.x).responsibility
+    last = climb.objective.bound(climb.x)
     if curvature == "likelihood":
-        _widen(climb, climb.heads, _logits(climb))
-    return _collect(climb, responsibility, gradient_norm, converged, tried)
+        widen(climb.objective, climb.x, climb.heads, climb.counts > EMPTY)
+    return _collect(climb, last, gradient_norm, converged, tried)
 
 
 def _labellings(
@@ -297,6 +307,7 @@ def _with_empty_groups(
     extra = n_groups - narrow.n_groups
     objective = BoundObjective(narrow.problem, n_groups, narrow.terms, centre=centre)
     objective.use(narrow.terms)
+    objective.hyper = narrow.hyper
     heads = axes.with_groups(objective)
     if isinstance(climb.heads, DiagonalHeads):
         heads.variance[:, : narrow.n_groups] = climb.heads.variance
@@ -344,65 +355,9 @@ def _settle(climb: _Climb, tol: float, on_round: Callable[[str, int, float], Non
     return False
 
 
-def _logits(climb: _Climb) -> Float[np.ndarray, "pairs groups"]:
-    """Mean logit of every row under every group."""
-    objective, problem = climb.objective, climb.objective.problem
-    parameters = objective.unpack(climb.x)
-    scores = objective.scores(parameters) + objective.central_scores
-    effects = parameters.covariate_effects + objective.centre[objective.n_rows - objective.n_covariates :, None]
-    return scores[problem.left] - scores[problem.right] + problem.design @ effects
-
-
-def _widen(
-    climb: _Climb, heads: DiagonalHeads | FullHeads, z: Float[np.ndarray, "pairs groups"]
-) -> Float[np.ndarray, "pairs groups"]:
-    """Set `heads` to S^-1 = Lambda + sum_i r_i w_i E sigma'(z_i) v_i v_i'; returns the variances of the rows' logits.
-
-    That is where a Gaussian q is at its best for the logistic likelihood (Opper & Archambeau 2009). The curvature of
-    the bound is larger, the more so the surer the answers: with it, standard deviations come out too small.
-    """
-    objective, problem = climb.objective, climb.objective.problem
-    row = objective.bound(climb.x).responsibility[problem.user] * problem.weight[:, None]
-    spread = objective.spread
-    for _ in range(WIDENING_ROUNDS):
-        shrink = 1.0 / np.sqrt(1.0 + np.pi / 8.0 * spread)
-        half = np.exp(-0.5 * np.abs(shrink * z))
-        slope = shrink * (half / (1.0 + half**2)) ** 2
-        if isinstance(heads, FullHeads):
-            heads.update(row * slope, climb.counts > EMPTY)
-        else:
-            heads.update(heads.curvature(row * slope))
-        spread = heads.spread()
-    return spread
-
-
-def _tight_bound(climb: _Climb, axes: DiagonalHeads) -> float:
-    """The negative evidence bound with E log sigma by quadrature, at the means found and wider covariances.
-
-    The Polya-Gamma bound loses some tenths of a nat a coefficient, and more where logits are large, so that it counts
-    too few groups; this one is for choosing between numbers of them.
-    """
-    objective, problem = climb.objective, climb.objective.problem
-    heads = axes.with_groups(objective)
-    z = _logits(climb)
-    deviation = np.sqrt(_widen(climb, heads, z))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
-    log_p = (problem.outcome - 0.5)[:, None] * z
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        size = np.abs(z + node * deviation)
-        log_p -= weight * (0.5 * size + np.log1p(np.exp(-size)))
-    joint = np.empty((problem.n_users, objective.n_groups))
-    for k in range(objective.n_groups):
-        joint[:, k] = np.bincount(problem.user, problem.weight * log_p[:, k], problem.n_users)
-    joint += climb.sticks.expected_log_weights()
-    block = objective.block(climb.x)
-    value = 0.5 * float(np.sum(objective.precision * block**2)) - float(problem.voters @ logsumexp(joint, axis=1))
-    return value + heads.divergence() + climb.sticks.divergence()
-
-
 def _collect(
     climb: _Climb,
-    responsibility: Float[np.ndarray, "users groups"],
+    last: Bound,
     gradient_norm: float,
     converged: bool,
     tried: list[tuple[int, float]],
@@ -414,7 +369,7 @@ def _collect(
         covariance=heads.covariance if isinstance(heads, FullHeads) else None,
         basis=None if diagonal is None else diagonal.basis,
         variance=None if diagonal is None else diagonal.variance,
-        responsibility=responsibility,
+        responsibility=last.responsibility,
         sticks=climb.sticks,
         counts=climb.counts,
         terms=objective.terms,
@@ -424,4 +379,6 @@ def _collect(
         n_iter=climb.n_iter,
         converged=converged,
         start_objectives=tried,
+        annotators=None if objective.population is None else objective.population.at(objective.hyper),
+        manner=last.manner,
     )

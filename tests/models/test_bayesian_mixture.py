@@ -247,6 +247,86 @@ def test_a_missing_pyro_is_named(four_groups, monkeypatch):
         BayesianMixture(engine="svi", ridge=1.0, item_effects=False).fit(small()[0])
 
 
+ANNOTATED = {"user_temperature": True, "user_lapse": True}
+
+
+def with_clickers(seed, *, n_users=90, share=0.25):
+    """Two groups, of whose people some toss a coin: train, test, who does."""
+    sim = simulate_mixture(
+        n_users=n_users,
+        n_groups=2,
+        n_items=120,
+        dim=5,
+        pairs_per_user=30,
+        scale=4.0,
+        group_weights=[0.6, 0.4],
+        rng=seed,
+    )
+    rng = np.random.default_rng([seed, 76])
+    clicks = rng.permutation(n_users) < share * n_users
+    data = sim.comparisons
+    coin = rng.integers(2, size=len(data)).astype(float)
+    data = data._replace(outcome=np.where(clicks[data.user], coin, data.outcome))
+    return *data.split(test=0.3, by="row", rng=0), clicks
+
+
+def test_clickers_are_known_and_no_group_of_their_own(tmp_path):
+    train, test, clicks = with_clickers(0)
+    settings = {"n_groups": 4, "item_effects": False, "n_init": 1}
+    plain = BayesianMixture(**settings).fit(train)
+    model = BayesianMixture(**settings, user_lapse=True).fit(train)
+    assert (plain.n_groups_, model.n_groups_) == (3, 2)
+    lapse = model.user_lapse_[model.membership(train).index(train.users)]
+    assert lapse[clicks].mean() > 0.7
+    assert lapse[~clicks].mean() < 0.05
+    assert np.all(np.diff(model.objective_path_) <= 1e-6)
+    placed, trained = model.adapt(train), model.membership(train)
+    np.testing.assert_allclose(placed.of(trained.users), trained.posterior, atol=0.1)
+    assert nll(model.predict_proba(test), test) < nll(plain.predict_proba(test), test) + 0.005
+    model.save(tmp_path / "run")
+    loaded = pl.load(tmp_path / "run")
+    assert np.array_equal(loaded.predict_proba(test), model.predict_proba(test))
+    assert np.array_equal(loaded.adapt(train).position, placed.position)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_temperatures_and_lapses_over_seeds(seed):
+    """Found where some click at random, and nothing lost where nobody does."""
+    settings = {"n_groups": 4, "item_effects": False, "n_init": 1}
+    for share in (0.25, 0.0):
+        train, test, clicks = with_clickers(seed, share=share)
+        plain = BayesianMixture(**settings).fit(train)
+        model = BayesianMixture(**settings, **ANNOTATED).fit(train)
+        lapse = model.user_lapse_[model.membership(train).index(train.users)]
+        honest = test.take(~clicks[test.user])
+        assert nll(model.predict_proba(honest), honest) < nll(plain.predict_proba(honest), honest) + 0.004
+        assert lapse[~clicks].mean() < 0.05
+        if share:
+            assert lapse[clicks].mean() > 0.7
+
+
+@pytest.mark.slow
+def test_battery_of_people_who_answer_differently():
+    model = BayesianMixture(n_groups=2, ridge=1.0, item_effects=False, n_init=1, covariance="diagonal", **ANNOTATED)
+    results = check_preference_model(model, raise_on_failure=True)
+    assert [result.name for result in results if result.status == "skipped"] == []
+
+
+@pytest.mark.slow
+def test_the_engines_agree_on_people_who_lapse():
+    """Pyro's SVI and NUTS sum kinds out as the deterministic fit does, at its population."""
+    pytest.importorskip("pyro", reason="needs the extra: pip install 'pluralism[bayes]'")
+    train, test, _ = with_clickers(1, n_users=30)
+    settings = {"n_groups": 2, "ridge": 0.3, "item_effects": False, "user_lapse": True}
+    quick = BayesianMixture(**settings).fit(train)
+    for engine in ({"engine": "svi", "steps": 400}, {"engine": "nuts", "draws": 150, "warmup": 150}):
+        model = BayesianMixture(**settings, **engine).fit(train)
+        np.testing.assert_allclose(model.predict_proba(test), quick.predict_proba(test), atol=0.08)
+        np.testing.assert_allclose(model.user_lapse_, quick.user_lapse_, atol=0.15)
+        np.testing.assert_array_equal(model.annotator_shares_, quick.annotator_shares_)
+
+
 @pytest.mark.slow
 def test_stochastic_variational_inference_agrees_with_the_deterministic_one(tmp_path):
     pytest.importorskip("pyro", reason="needs the extra: pip install 'pluralism[bayes]'")

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 from problems import random_problem
-from scipy.special import logsumexp, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from pluralism.solvers import MixtureObjective, Terms, fit_mixture, laplace_posterior
 from pluralism.solvers import pairs as pairs_module
@@ -73,6 +73,65 @@ def test_kinds_and_groups_equal_enumeration(tie, unit_weights, fixed):
     np.testing.assert_allclose(
         found.manner.covariance, square - mean[:, :, None] * mean[:, None, :], rtol=1e-6, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("unit_weights", [True, False])
+def test_bounds_are_below_expectations_and_tight_where_nothing_is_unknown(unit_weights):
+    """With variances the pass gives a bound, whose slopes by means and variances are the gradient and the tilt."""
+    problem, rng = random_problem(unit_weights=unit_weights), np.random.default_rng(8)
+    scores, effects = 2 * rng.normal(size=(problem.n_items, 2)), rng.normal(size=(2, 2))
+    log_weights, annotators = np.log([0.6, 0.4]), population(rng, 0.0)
+    rows = len(problem.left)
+
+    def bound(spread, scores=scores, **options):
+        return annotator_pass(problem, scores, effects, log_weights, annotators, spread=spread, **options)
+
+    exact = annotator_pass(problem, scores, effects, log_weights, annotators)
+    nothing = bound(np.zeros((rows, 2)))
+    np.testing.assert_allclose(nothing.log_likelihood, exact.log_likelihood, rtol=1e-9)
+    np.testing.assert_allclose(nothing.scores_gradient, exact.scores_gradient, rtol=1e-7, atol=1e-10)
+    spread = rng.gamma(1.0, size=(rows, 2))
+    found = bound(spread, tilt=True)
+    for item, group in ((3, 0), (7, 1)):
+        moved = [scores.copy(), scores.copy()]
+        moved[0][item, group] += 1e-5
+        moved[1][item, group] -= 1e-5
+        above, below = (bound(spread, scores=s).log_likelihood.sum() for s in moved)
+        assert found.scores_gradient[item, group] == pytest.approx((above - below) / 2e-5, abs=1e-5)
+    for row, group in ((5, 0), (11, 1)):
+        moved = [spread.copy(), spread.copy()]
+        moved[0][row, group] += 1e-5
+        moved[1][row, group] -= 1e-5
+        above, below = (bound(s).log_likelihood.sum() for s in moved)
+        assert found.tilt[row, group] == pytest.approx(-(above - below) / 1e-5, abs=1e-5)
+    # expectations of log p over the logits, by quadrature, for each kind and group
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    z = scores[problem.left] - scores[problem.right] + problem.design @ effects
+    joint = np.zeros((problem.n_users, 2, 3, 4))
+    for t, temperature in enumerate(np.exp(annotators.log_temperature)):
+        for e, lapse in enumerate(annotators.lapse):
+            expected = np.zeros_like(z)
+            for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+                at, y = temperature * (z + node * np.sqrt(spread)), problem.outcome[:, None]
+                left, right = ((1 - lapse) * expit(side * at) + lapse / 2 for side in (1, -1))
+                expected += weight * (y * np.log(left) + (1 - y) * np.log(right))
+            for k in range(2):
+                joint[:, k, t, e] = np.bincount(problem.user, problem.weight * expected[:, k], problem.n_users)
+    joint += annotators.log_shares + log_weights[:, None, None]
+    assert np.all(found.log_likelihood <= logsumexp(joint, axis=(1, 2, 3)) + 1e-9)
+
+
+def test_the_best_population_of_given_kinds_is_no_worse_than_others():
+    rng = np.random.default_rng(9)
+    prior = AnnotatorPrior(temperature=True, lapse=True, tie_share=0.0)
+    kinds = 5 * rng.gamma(0.5, size=prior.at(prior.start()).log_shares.shape)
+
+    def value(x):
+        return prior.penalised(x, kinds)[0] - float(np.sum(kinds * prior.at(x).log_shares))
+
+    best = prior.best(kinds)
+    assert np.abs(prior.penalised(best, kinds)[1]).max() < 1e-3
+    assert all(value(best) <= value(best + 0.1 * rng.normal(size=prior.size)) for _ in range(20))
 
 
 @pytest.mark.parametrize("tie", [0.0, 0.8])
