@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from pluralism.data.arrays import Column, as_indices, frozen
 from pluralism.errors import DataError, UsageError
-from pluralism.social_choice.ballots import dense_levels, merged, whole_counts
+from pluralism.social_choice.ballots import LARGEST, dense_levels, merged, whole_counts
 from pluralism.social_choice.names import candidate_names, positions
 from pluralism.social_choice.pairwise_kernels import support_counts
 
@@ -28,6 +28,9 @@ __all__ = ["Profile", "Unlisted"]
 
 Unlisted = Literal["below", "ignore"]
 """What it means that a ballot does not list a candidate."""
+
+MOST_PARTS = 10_000
+"""A share within rounding of a fraction of no larger denominator is that fraction."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -165,8 +168,8 @@ class Profile:
         ----------
         utilities : array of shape (voters, candidates)
         weights : array of shape (voters,), optional
-            Not negative. Whole numbers count voters; others are shares, which are apportioned to `units` whole units
-            by largest remainders, so that they add up exactly.
+            Not negative. Whole numbers count voters; others are shares: simple fractions, such as thirds, are kept, and
+            all others are apportioned to `units` whole units by largest remainders, so that they add up exactly.
         candidates : sequence, optional
             Names; left out, "0", "1", ...
         tolerance : float
@@ -366,14 +369,24 @@ def common_units(counts: Sequence[int | Fraction] | None, n: int) -> tuple[list[
 
 
 def apportioned(weights: Column | None, n: int, units: int) -> tuple[Int64[np.ndarray, " voters"], int]:
-    """Weights as whole units: whole numbers as they are, shares by largest remainders to `units` in all."""
+    """Weights as whole units: whole numbers and simple fractions as they are, other shares by largest remainders."""
     if weights is None:
         return np.ones(n, dtype=np.int64), 1
     w = np.asarray(weights, dtype=float)
     if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
         raise UsageError(f"Weights are {n} finite numbers of at least 0, not all 0.", fix="Give one for each voter.")
     if (w == np.floor(w)).all():
+        if w.sum() > LARGEST:
+            raise DataError("The weights add up to more than 64 bits hold.", fix="Give shares, or larger units.")
         return w.astype(np.int64), 1
+    # largest remainders would give one of three equal groups a unit more, which decides every tie between them
+    shares, where = np.unique(w / w.sum(), return_inverse=True)
+    near = [Fraction(share).limit_denominator(MOST_PARTS) for share in shares.tolist()]
+    if np.allclose([float(one) for one in near], shares, rtol=1e-15, atol=0.0):
+        parts = int(np.lcm.reduce([one.denominator for one in near], dtype=object))
+        whole = np.array([int(one * parts) for one in near])[where] if parts <= units else where
+        if parts <= units and int(whole.sum()) == parts:
+            return whole, parts
     quota = w / w.sum() * units
     whole = np.floor(quota).astype(np.int64)
     short = units - int(whole.sum())

@@ -103,9 +103,26 @@ def test_fractions_of_a_voter_are_counted_exactly():
 
 
 def test_shares_are_apportioned_to_whole_units_that_add_up():
-    counts, denominator = apportioned([0.5, 0.3, 0.2 / 3, 0.4 / 3], 4, 1000)
-    assert (counts.tolist(), denominator) == ([500, 300, 67, 133], 1000)
+    counts, denominator = apportioned([0.51234, 0.28766, 0.2 / 3, 0.4 / 3], 4, 1000)
+    assert (counts.tolist(), denominator) == ([512, 288, 67, 133], 1000)
     assert apportioned([2.0, 3.0], 2, 1000)[0].tolist() == [2, 3]
+    with pytest.raises(DataError, match="64 bits"):
+        apportioned([1e19, 1.0], 2, 1000)
+
+
+@pytest.mark.parametrize(
+    ("weights", "counts"),
+    [([1 / 3] * 3, [1, 1, 1]), ([0.5, 0.3, 0.2 / 3, 0.4 / 3], [15, 9, 2, 4]), ([1.5, 0.0, 1.5], [1, 0, 1])],
+)
+def test_shares_that_are_simple_fractions_are_kept(weights, counts):
+    whole, denominator = apportioned(weights, len(weights), 1000)
+    assert (whole.tolist(), denominator) == (counts, sum(counts))
+
+
+def test_equal_groups_in_a_circle_are_tied():
+    circle = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [2.0, 1.0, 3.0]])
+    profile = Profile.from_utilities(circle, [1 / 3] * 3, candidates="abc")
+    assert profile.margins.tolist() == [[0, 1, -1], [-1, 0, 1], [1, -1, 0]]
 
 
 @settings(max_examples=50)
