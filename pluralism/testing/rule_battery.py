@@ -196,7 +196,8 @@ def a_single_candidate_wins(case: RuleCase) -> None:
     one = Profile(["only"], [[0]], [3]) if case.rule.takes is Profile else ApprovalProfile(["only"], [[True]], [3])
     options = {name: 1 if name == "seats" else value for name, value in case.options.items()}
     outcome = case.rule(one, **options)
-    require(_won(outcome) in ({"only"}, {frozenset({"only"})}), f"{_won(outcome)} win among one candidate")
+    won = set(outcome.winners) if isinstance(outcome, Lottery) else _won(outcome)
+    require(won in ({"only"}, {frozenset({"only"})}), f"{won} win among one candidate")
 
 
 def nothing_to_count_is_refused(case: RuleCase) -> None:

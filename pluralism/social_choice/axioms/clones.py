@@ -96,7 +96,15 @@ def _pairs(
             if fewer.total == profile.total:
                 done += 1
                 yield fewer, profile, clones
-    for _ in range(tries - done):
-        name = profile.candidates[int(rng.integers(profile.n_candidates))]
+    alone = _never_tied(profile)
+    for _ in range(tries - done if alone else 0):
+        name = profile.candidates[alone[int(rng.integers(len(alone)))]]
         more = with_clone(profile, name, rng)
         yield profile, more, (name, more.candidates[-1])
+
+
+def _never_tied(profile: Profile) -> list[int]:
+    """Candidates whom no ballot that was cast ties with another: of the others nobody new would be a clone."""
+    places = profile.levels[profile.counts > 0]
+    together = (places[:, :, None] == places[:, None, :]).any(axis=0)
+    return np.flatnonzero(together.sum(axis=1) == 1).tolist()
