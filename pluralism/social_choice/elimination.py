@@ -13,9 +13,9 @@ from pluralism.errors import UsageError
 from pluralism.social_choice.majority import named
 from pluralism.social_choice.outcome import Outcome, number
 from pluralism.social_choice.profile import Profile
-from pluralism.social_choice.rule import Log
+from pluralism.social_choice.rule import Log, explaining
 
-__all__ = ["Count", "Method", "Ties", "elect_by_elimination", "lowest", "together_if_out_of_reach"]
+__all__ = ["Count", "Method", "Ties", "as_mask", "elect_by_elimination", "lowest", "together_if_out_of_reach"]
 
 Ties = Literal["parallel", "together"]
 """What happens where several are last: any one of them may leave, and whoever wins in some way wins; or all leave."""
@@ -69,7 +69,7 @@ def elect_by_elimination(
     method : Method
     ties : {"parallel", "together"}
     most_counts : int
-        Limit of the counts with different candidates that ties may lead to.
+        Limit of the counts of different candidates that ties may lead to; one way is followed to its end in any case.
     measure : str
         What is counted, in the plural, for the log.
 
@@ -123,30 +123,26 @@ def _parallel(
 ) -> tuple[list[int], int, bool]:
     """Who wins in some way of breaking ties, how many counts that took, and whether all ways were followed."""
     winners: set[int] = set()
-    level: dict[tuple[int, ...], Count | None] = {tuple(standing): before}
-    counts = 0
-    while level:
-        # Sets of candidates of one size at a time, largest first: the same set is reached in many ways.
-        size = max(map(len, level))
-        following = {key: value for key, value in level.items() if len(key) < size}
-        for key, memory in level.items():
-            if len(key) < size or winners.issuperset(key):
-                continue
-            if counts == most_counts:
-                return sorted(winners), counts, False
-            counts += 1
-            here = list(key)
-            count = method.count(here, memory)
-            won = here if len(here) == 1 else method.settled(here, count)
-            ways = [] if won else method.leaving(here, count)
-            if not won and len(ways[0]) == len(here):
-                won = here
-            winners.update(won)
-            for way in [] if won else ways:
-                gone = set(way)
-                following.setdefault(tuple(c for c in here if c not in gone), count)
-        level = following
-    return sorted(winners), counts, True
+    seen: set[tuple[int, ...]] = set()
+    stack = [(tuple(standing), before)]
+    while stack:
+        key, memory = stack.pop()
+        if key in seen or winners.issuperset(key):
+            continue
+        if len(seen) >= most_counts and winners:
+            return sorted(winners), len(seen), False
+        seen.add(key)
+        here = list(key)
+        count = method.count(here, memory)
+        won = here if len(here) == 1 else method.settled(here, count)
+        ways = [] if won else method.leaving(here, count)
+        if ways and len(ways[0]) == len(here):
+            won, ways = here, []
+        winners.update(won)
+        for way in ways:
+            gone = set(way)
+            stack.append((tuple(c for c in here if c not in gone), count))
+    return sorted(winners), len(seen), True
 
 
 def lowest(standing: list[int], votes: Sequence[Votes]) -> list[int]:
@@ -173,9 +169,11 @@ def together_if_out_of_reach(standing: list[int], votes: Sequence[Votes], last: 
 
 
 def _note_round(
-    profile: Profile, log: Log, number_: int, standing: list[int], count: Count, measure: str, leaving: list[int]
+    profile: Profile, log: Log, turn: int, standing: list[int], count: Count, measure: str, leaving: list[int]
 ) -> None:
     """A table of the round."""
+    if not explaining(log):
+        return
     names = profile.candidates
     votes = {c: Fraction(count.votes[c]) / profile.denominator for c in standing}
     order = sorted(standing, key=lambda c: (-votes[c], c))
@@ -190,8 +188,8 @@ def _note_round(
     if exhausted:
         lines.append(f"   {number(exhausted)} exhausted")
     log(
-        "\n".join([f"Round {number_}, {measure}:", *lines]),
-        round=number_,
+        "\n".join([f"Round {turn}, {measure}:", *lines]),
+        round=turn,
         votes={names[c]: votes[c] for c in order},
         exhausted=exhausted,
         leaves=named(names, leaving),

@@ -49,8 +49,9 @@ def ranked_pairs(profile: Profile, log: Log, *, strength: Strength = "margins", 
     strength : {"margins", "winning_votes"}
         How strong a majority is.
     most_states : int
-        Limit of the states that are followed (who wins some order is NP-complete to say). The winners are all among
-        those of Split Cycle; a note says where the limit was met before that proved them complete.
+        Limit of the states that are followed (who wins some order is NP-complete to say); one order is followed to its
+        end in any case. The winners are all among those of Split Cycle; a note says where the limit was met before that
+        proved them complete.
 
     Notes
     -----
@@ -137,7 +138,7 @@ def _every_order(
         if first <= won or key in seen:
             continue
         seen.add(key)
-        if states == most_states:
+        if states >= most_states and won:
             return won, states, False
         states += 1
         choices = _contested(above, majorities.open(above, group))

@@ -137,7 +137,9 @@ def test_a_limit_that_is_met_is_said():
     levels = [[(i + shift) % m for i in range(m)] for shift in range(m)]
     outcome = instant_runoff(Profile(range(m), levels), most_counts=20)
     assert "more than 20 counts" in outcome.notes[0]
-    assert set(outcome.winners) <= set(map(str, range(m)))
+    assert outcome.winners and set(outcome.winners) <= set(map(str, range(m)))
+    assert instant_runoff(Profile(range(m), levels), most_counts=1).winners
+    assert len(instant_runoff(Profile(range(m), levels)).winners) == m
     for options in ({"ties": "never"}, {"most_counts": 0}):
         with pytest.raises(UsageError, match="not possible"):
             instant_runoff(Profile.from_orders(["ab"]), **options)
