@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from pluralism.solvers.features import FeatureMatrix
 from pluralism.solvers.near_ridge import NearRidge, ridge_by_cholesky
+from pluralism.solvers.threads import threads_for_square
 
 __all__ = ["MultiRidge", "fit_multi_ridge", "group_folds"]
 
@@ -102,13 +103,14 @@ def fit_multi_ridge(
     variance = moments.variance()
     tried = np.zeros((0, labels.shape[1] + 1))
     error = np.full(labels.shape[1], np.nan)
-    if fold is not None:
-        grid = 10.0**EXPONENTS * scale if ridge is None else np.array([float(ridge)])
-        losses = moments.cross_validate(grid)
-        tried = np.column_stack([grid, losses])
-        best = np.argmin(losses, axis=0)
-        chosen, error = grid[best], losses[best, np.arange(labels.shape[1])]
-    coef, intercept, fitted_error = moments.solve(chosen)
+    with threads_for_square(features.dim):
+        if fold is not None:
+            grid = 10.0**EXPONENTS * scale if ridge is None else np.array([float(ridge)])
+            losses = moments.cross_validate(grid)
+            tried = np.column_stack([grid, losses])
+            best = np.argmin(losses, axis=0)
+            chosen, error = grid[best], losses[best, np.arange(labels.shape[1])]
+        coef, intercept, fitted_error = moments.solve(chosen)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(variance > 0, 1.0 - error / variance, np.nan)
     return MultiRidge(coef, intercept, chosen, r2, tried, np.where(np.isnan(error), fitted_error, error))
