@@ -55,8 +55,8 @@ print(np.round(shares, 2))
 # %%
 # What can be chosen
 # ------------------
-# As a game: somebody picks a candidate (or a lottery over them), somebody else picks what to put up against it. How much
-# more than half of the people the challenger wins is the exploitability of a choice.
+# As a game: somebody picks a candidate (or a lottery over them), somebody else picks what to put up against it. How
+# much more than half of the people the challenger wins is the exploitability of a choice.
 game = PreferenceGame.from_matrix(shares)
 utilities = pl.social_choice.Utilities.from_matrix(worth, candidates=names)
 profile = Profile.from_utilities(worth, candidates=names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -185,7 +186,7 @@ def _whole(counts: ArrayLike | None, n: int) -> Int64[np.ndarray, " ballots"]:
 def _skips(ballot: Sequence[Hashable], blank: Collection[Hashable]) -> bool:
     """Whether a mark follows an empty rank."""
     empty = [mark in blank for mark in ballot]
-    return any(before and not after for before, after in zip(empty, empty[1:], strict=False))
+    return any(before and not after for before, after in pairwise(empty))
 
 
 def _rankings(candidates: list[str], ballots: dict[tuple[int, ...], int]) -> Rankings:

@@ -68,8 +68,8 @@ class PrototypeModel(PreferenceModel):
     Learned attributes: `concentration_` (groups,), alpha of the Dirichlet prior learnt from the training users (in a
     partition the shares of the groups); `group_weights_`, the prior mean; `posterior_`, the posterior means of the
     training users' weights, with `covariance_` and `ess_`, the effective number of draws behind them; `control_`, the
-    same model with one prototype; `ridge_`, `ridge_path_`, `dimension_path_`, `selection_`, `objective_`, `objective_path_`,
-    `gradient_norm_`, `converged_`, `n_iter_`, `restart_agreement_`, `separable_`.
+    same model with one prototype; `ridge_`, `ridge_path_`, `dimension_path_`, `selection_`, `objective_`,
+    `objective_path_`, `gradient_norm_`, `converged_`, `n_iter_`, `restart_agreement_`, `separable_`.
     """
 
     requires_features = True

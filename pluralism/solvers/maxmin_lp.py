@@ -8,6 +8,8 @@ optimal face instead, in less time; a vertex mixes as few candidates as can be.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linprog
@@ -63,13 +65,14 @@ def _solve(values: Values, log_reference: Logs, mass: np.ndarray, problem: np.nd
     limits = (problem[row][:, None] * n_groups + np.arange(n_groups)).ravel()
     gains = csr_array((-table.ravel(), (limits, np.repeat(cell, n_groups))), shape=(n_problems * n_groups, n_cells))
     levels = csr_array(np.kron(np.eye(n_problems), np.ones((n_groups, 1))))
+    bounds: Any = [(0, None)] * n_cells + [(None, None)] * n_problems
     found = linprog(
         np.concatenate([np.zeros(n_cells), -np.ones(n_problems)]),
         A_ub=hstack([gains, levels], format="csr"),
         b_ub=np.zeros(n_problems * n_groups),
         A_eq=csr_array((np.ones(n_cells), (row, cell)), shape=(len(values), n_cells + n_problems)),
         b_eq=np.ones(len(values)),
-        bounds=[(0, None)] * n_cells + [(None, None)] * n_problems,
+        bounds=bounds,
         method="highs",
     )
     if found.status != 0:

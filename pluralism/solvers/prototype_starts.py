@@ -2,8 +2,8 @@
 
 Both are read off the answers in a few passes. Users' mean differences, whitened, fall into clusters whose heads are a
 Newton step away. For the bend let s_i be the sum of an item's residuals: then S = sum_i s_i x_i x_i' is the gradient of
-the log-likelihood for a quadratic form, and with whitened features its negative eigenvectors are the directions in which
-everybody has a best amount.
+the log-likelihood for a quadratic form, and with whitened features its negative eigenvectors are the directions in
+which everybody has a best amount.
 """
 
 from __future__ import annotations

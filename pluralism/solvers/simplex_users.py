@@ -102,8 +102,15 @@ def place_users(
     weights = np.empty((problem.n_users, table.shape[1])) if start is None else np.array(start, np.float64)
     value = np.empty(problem.n_users)
     slopes = np.zeros((n_chunks, problem.n_items if gradient else 0, table.shape[1]))
-    arguments = (*_rows(problem), np.ascontiguousarray(table, np.float64), np.asarray(alpha, np.float64))
-    arguments += (start is not None, weights, value, slopes)
+    arguments = (
+        *_rows(problem),
+        np.ascontiguousarray(table, np.float64),
+        np.asarray(alpha, np.float64),
+        start is not None,
+        weights,
+        value,
+        slopes,
+    )
     if n_chunks == 1:
         place_chunk(0, *arguments)
     else:
