@@ -4,9 +4,9 @@ Which statements speak for all? Rules on a Polis conversation
 
 In a Polis conversation people agree, disagree or pass on short statements by others, and nobody sees all of them.
 Which statements should be put at the top? That is a choice of a rule: the statement most people agree with, the one
-that wins against the others, a committee of statements in which every group of people finds its share, or those on which the
-groups agree. The rules are run on the same votes, and compared by what the groups that Polis found make of their
-choice.
+that wins against the others, a committee of statements in which every group of people finds its share, or those on
+which the groups agree. The rules are run on the same votes, and compared by what the groups that Polis found make of
+their choice.
 
 Data: the Computational Democracy Project, openData (CC BY 4.0). Run with ``python examples/polis_rules.py``; the data
 folder is ``$PLURALISM_DATA``, or ``../shared/data`` beside the source tree; ``CONVERSATION`` names another.
