@@ -143,8 +143,8 @@ def solve_saddle(
         value, gap = value * cells.spread + cells.base, gap * cells.spread
     log_policy = np.full(log_reference.shape, -np.inf)
     log_policy[np.isfinite(log_reference)] = log_q
-    one = (np.array([x]) for x in (value, gap, away))
-    return SaddlePoint(log_policy, weight_set.spread(w[None]), *one, np.array([n_iter]))
+    one = [np.array([x]) for x in (value, gap, away)]
+    return SaddlePoint(log_policy, weight_set.spread(w[None]), one[0], one[1], one[2], np.array([n_iter]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,17 +172,18 @@ class _Cells:
         table = np.ascontiguousarray(values[there].T, dtype=np.float64)
         bounds = start[:-1]
         each = np.maximum.reduceat(table, bounds, axis=1) - np.minimum.reduceat(table, bounds, axis=1)
-        spread = float(each.max()) or 1.0
+        mean = np.add.reduceat(table * np.exp(log_p), bounds, axis=1)
+        offset = mean @ weights
+        base = float(offset.min()) if weight_set.total else 0.0
+        # where no group cares, what is left to find are the weights alone
+        spread = float(each.max()) or max(float(offset.max()) - base, 0.0) or 1.0
         size = np.full(len(table), spread)
         if weight_set.logarithmic:
             # each group has a unit of its own where units do not matter
             own = each.max(axis=1)
             size = np.where(own > 0, own, spread)
-        mean = np.add.reduceat(table * np.exp(log_p), bounds, axis=1)
         table -= np.repeat(mean, counts, axis=1)
         table /= size[:, None]
-        offset = mean @ weights
-        base = float(offset.min()) if weight_set.total else 0.0
         return cls(start, table, log_p, weights, (offset - base) / size, size, spread, base)
 
 
@@ -193,7 +194,7 @@ def _solve(
     start, table, log_p, mass, offset = cells.start, cells.table, cells.log_p, cells.mass, cells.offset
     kind, total, share, cap, level = weight_set.arguments
     n, n_prompts = len(share), len(mass)
-    chunks = _chunks(n_prompts, max(n_prompts // CHUNK, 1))
+    chunks = _chunks(n_prompts, CHUNK)
     many = len(chunks) - 1
     cell, prompt = np.empty((6, len(log_p))), np.empty((n_prompts, n + 3))
     state, scalar, work = np.zeros((ROWS, n)), np.zeros(SCALARS), np.zeros((n + EXTRA, n))

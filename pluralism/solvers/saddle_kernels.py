@@ -152,8 +152,11 @@ def solve_chunk(first, last, values, log_p, beta, kind, total, share, cap, level
             shift[k] = middle
             size[k] = high - low
             spread = max(spread, size[k])
-        spread = spread if spread > 0.0 else 1.0
         base = shift.min() if total else 0.0
+        if spread == 0.0:
+            # no group cares: what is left to find are the weights alone
+            spread = shift.max() - base
+            spread = spread if spread > 0.0 else 1.0
         for k in range(n):
             # each group has a unit of its own where units do not matter
             if kind != NASH or size[k] == 0.0:
