@@ -119,14 +119,14 @@ def choose(
     from pluralism.cli.reading import Reading, naming
     from pluralism.cli.run_directory import load_run
     from pluralism.policy import compare_policies, policy_by_rule
-    from pluralism.policy.by_rule import COMPARES_GROUPS, WELFARE_RULES
+    from pluralism.policy.by_rule import WELFARE_RULES
     from pluralism.social_choice.utilities import Unit
 
     _check_files(candidates, out, report)
-    if utility == "raw" and rule in COMPARES_GROUPS - {"utilitarian", "best-of-n"} and not allow_raw:
+    if utility == "raw" and not allow_raw:
         raise UsageError(
-            f"The rule {rule!r} compares groups, and raw rewards of groups cannot be compared: their zero is arbitrary "
-            "for each prompt and group, and their scale mixes with how noisily a group answers.",
+            "Raw rewards of groups cannot be compared: their zero is arbitrary for each prompt and group, and their "
+            "scale mixes with how noisily a group answers.",
             where="--utility raw",
             fix="Use --utility gain, cdf or normalised; or --allow-raw if the rewards have a common zero and unit.",
         )
@@ -247,7 +247,7 @@ def _document(
         if certificate is None or certificate.weights is None
         else np.average(certificate.weights, axis=0, weights=by.prompt_weights)
         if len(certificate.weights) == by.n_prompts
-        else certificate.weights[0],
+        else certificate.weights.mean(axis=0),
         "notes": list(policy.notes),
         "out": None if out is None else str(out),
         "report": None if report is None else str(report),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pluralism.social_choice.catalogue import rules
 from pluralism.social_choice.profile import Profile
 from pluralism.social_choice.utilities import Utilities
 
-__all__ = ["COMPARES_GROUPS", "WELFARE_RULES", "meet_kl", "policy_by_rule", "policy_rules"]
+__all__ = ["WELFARE_RULES", "meet_kl", "policy_by_rule", "policy_rules"]
 
 WELFARE_RULES: Mapping[str, tuple[Callable[..., FinitePolicy], tuple[str, ...]]] = {
     "utilitarian": (kl_optimal, ("beta",)),
@@ -37,9 +38,6 @@ WELFARE_RULES: Mapping[str, tuple[Callable[..., FinitePolicy], tuple[str, ...]]]
     "best-of-n": (best_of_n, ("n",)),
 }
 """Solvers by name, with the settings that each takes; the rules of rankings are taken from `social_choice`."""
-
-COMPARES_GROUPS = frozenset(WELFARE_RULES) - {"nash"}
-"""Rules that mean something only if the utilities of different groups have a common unit."""
 
 _NEEDED = {"rho", "alpha", "radius", "n"}
 MOST_HALVINGS = 60
@@ -102,7 +100,7 @@ def policy_by_rule(
     return function(utilities, beta=0.0 if beta is None else beta, **given)
 
 
-def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1e-3) -> FinitePolicy:
+def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1e-4) -> FinitePolicy:
     """The policy of the lowest price whose mean KL from the reference is at most `kl`, by bisection of the price.
 
     The KL of an optimum falls as its price rises, so that the price that meets a budget can be bracketed.
@@ -137,4 +135,20 @@ def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1
             best, high = found, middle
         else:
             low = middle
-    return best
+    return _within(best, 10.0**high, kl)
+
+
+def _within(policy: FinitePolicy, price: float, kl: float) -> FinitePolicy:
+    """The policy with what its certificate says of all policies within the budget, at whatever price.
+
+    No policy has a welfare above the dual value plus the price of its own KL, and none within the budget pays for more
+    than the budget.
+    """
+    proof = policy.certificate
+    if proof is None or len(proof.primal) > 1:
+        return policy
+    paid = price * policy.kl_mean
+    problem = proof.problem.split(" - beta")[0] + f", KL at most {kl:g}"
+    return replace(
+        policy, certificate=replace(proof, problem=problem, primal=proof.primal + paid, dual=proof.dual + price * kl)
+    )

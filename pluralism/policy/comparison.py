@@ -20,6 +20,10 @@ from pluralism.social_choice.utilities import Utilities
 __all__ = ["PolicyComparison", "compare_policies"]
 
 
+ROUNDING = 1e-9
+"""Differences below this share of the range of the utilities are none."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class PolicyComparison:
     """What several policies on the same candidates bring.
@@ -57,7 +61,7 @@ class PolicyComparison:
     @property
     def losers(self) -> Bool[np.ndarray, "policies groups"]:
         """Which groups have less than under the reference policy."""
-        return self.group_utilities < self.reference_utilities - 1e-9
+        return self.group_utilities < self.reference_utilities - ROUNDING * _size(self.utilities)
 
     @property
     def most_contested(self) -> Int[np.ndarray, " prompts"]:
@@ -161,7 +165,12 @@ def compare_policies(policies: Mapping[str, FinitePolicy], *, utilities: Utiliti
         mean=mean,
         worst=worst,
         kl=np.array([policy.kl_mean for policy in policies.values()]),
-        on_front=pareto_front(np.stack([mean, worst], axis=1).round(9)),
+        on_front=pareto_front((np.stack([mean, worst], axis=1) / _size(by)).round(9)),
         distance=apart @ by.prompt_weights,
         contested=apart.max(axis=(0, 1)),
     )
+
+
+def _size(utilities: Utilities) -> float:
+    """The range of the utilities, or 1 where there is none."""
+    return float(np.ptp(utilities.values[utilities.mask], axis=0).max()) or 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -52,8 +54,10 @@ def p_mean(
     point = None if disagreement is None else np.asarray(disagreement, dtype=np.float64)
     if rho == 1:
         return kl_optimal(utilities, beta=beta)
-    least = np.isneginf(rho)
-    weights = WeightSet.simplex(utilities.n_groups) if least else WeightSet.power_mean(utilities.shares, rho)
+    members = utilities.shares > 0
+    least = WeightSet.simplex(utilities.n_groups)
+    least = replace(least, members=members, share=least.share[members], cap=least.cap[members])
+    weights = least if np.isneginf(rho) else WeightSet.power_mean(utilities.shares, rho)
     return saddle_policy(
         utilities,
         weights,

@@ -22,7 +22,10 @@ Scope = Literal["global", "per_prompt"]
 """Whether means over prompts are compared, with one weight for each group, or every prompt is solved by itself."""
 
 NO_GAIN = 1e-9
-"""Gains of all groups below this share of the range of the utilities are rounding."""
+"""Gains of all groups below this share of the range of their utilities are rounding."""
+
+SMALL = 1e-9
+"""Differences of utilities below this share of their size are rounding."""
 
 OPEN = 1e-6
 """A gap above this share of the range of the utilities is worth a warning."""
@@ -103,8 +106,9 @@ def saddle_policy(
     if weight_set.total and np.isinf(weight_set.cap).all() and weight_set.level == 0.0:
         least = np.atleast_2d(reached)
         slackness = np.max(weights * (least - least.min(axis=1, keepdims=True)), axis=1)
-    unit = 1.0 if weight_set.logarithmic else max(float(np.ptp(worth[utilities.mask], axis=0).max()), 1e-300)
-    if found.gap.max() > OPEN * unit:
+    there = worth[utilities.mask]
+    unit = 1.0 if weight_set.logarithmic else float(np.ptp(there, axis=0).max())
+    if found.gap.max() > max(OPEN * unit, SMALL * float(np.abs(there).max())):
         warnings.warn(
             f"{method}: the optimum may be {found.gap.max():.2g} above what the policy reaches (see its certificate).",
             ConvergenceWarning,
@@ -131,11 +135,15 @@ def _all_can_gain(
     simplex = WeightSet.simplex(inner.shape[2])
     there = utilities.mask[..., None]
     width = np.where(there, inner, -np.inf).max(axis=1) - np.where(there, inner, np.inf).min(axis=1)
+    # whether there is a gain does not depend on the units of the groups, and each is measured by its own
     if scope == "global":
-        best = solve_saddle(inner, utilities.log_reference, simplex, beta=0.0, prompt_weights=utilities.prompt_weights)
-        return best.value > NO_GAIN * max(float(width.max()), 1e-300)
-    best = solve_saddle_each(inner, utilities.log_reference, simplex, beta=0.0)
-    return best.value > NO_GAIN * np.maximum(width.max(axis=1), 1e-300)
+        unit = width.max(axis=0)
+        scaled = inner / np.where(unit > 0, unit, 1.0)
+        best = solve_saddle(scaled, utilities.log_reference, simplex, beta=0.0, prompt_weights=utilities.prompt_weights)
+    else:
+        scaled = inner / np.where(width > 0, width, 1.0)[:, None]
+        best = solve_saddle_each(scaled, utilities.log_reference, simplex, beta=0.0)
+    return best.value > NO_GAIN
 
 
 def _nothing_to_gain(utilities: Utilities, method: str) -> FinitePolicy:

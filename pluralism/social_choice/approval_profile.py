@@ -87,7 +87,8 @@ class ApprovalProfile:
 
         Without `candidates`, they are those approved by somebody, in alphabetical order.
         """
-        names = candidate_names(candidates or sorted({str(name) for ballot in ballots for name in ballot}))
+        named = sorted({str(name) for ballot in ballots for name in ballot})
+        names = candidate_names(named if candidates is None else candidates)
         approves = np.zeros((len(ballots), len(names)), dtype=bool)
         for row, ballot in enumerate(ballots):
             approves[row, positions(list(ballot), names)] = True

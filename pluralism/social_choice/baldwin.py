@@ -33,7 +33,7 @@ __all__ = ["baldwin", "nanson"]
         "reversal_symmetry": False,
     },
 )
-def baldwin(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 100_000) -> Outcome:
+def baldwin(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 5_000) -> Outcome:
     """Whoever is left when, round by round, the candidate of the lowest Borda score has left.
 
     Parameters

@@ -83,6 +83,10 @@ def choose_by_welfare(
     scores = np.asarray(_welfare(utilities, values, welfare, rho, alpha))
     if welfare in ("nash", "pmean") and not (scores > 0).any():
         notes += ("no candidate gives every group more than the reference policy does",)
+    if welfare == "nash":
+        # in the unit in which the geometric mean is, so that no group's unit decides what is tied
+        widths = np.ptp(values, axis=0)
+        spread = float(np.exp(utilities.shares @ np.log(np.where(widths > 0, widths, 1.0))))
     ranking = _tie_groups(names, scores, tolerance * spread)
     return Outcome(welfare, names, ranking[0], tuple(map(float, scores)), ranking, notes)
 

@@ -30,7 +30,7 @@ __all__ = ["coombs"]
         "reversal_symmetry": False,
     },
 )
-def coombs(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 100_000) -> Outcome:
+def coombs(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 5_000) -> Outcome:
     """Whoever is first on a majority of ballots when, round by round, those with the most last places have left.
 
     Of t candidates whom a ballot has first, or last, each gets 1/t of it, exactly. Where unlisted candidates count as

@@ -37,7 +37,7 @@ __all__ = ["instant_runoff"]
         "reversal_symmetry": False,
     },
 )
-def instant_runoff(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 100_000) -> Outcome:
+def instant_runoff(profile: Profile, log: Log, *, ties: Ties = "parallel", most_counts: int = 5_000) -> Outcome:
     """Whoever is left when, round by round, the candidate with the fewest first places has left.
 
     A ballot goes to the candidate it has first of those still standing; where it has t of them first, each gets 1/t,

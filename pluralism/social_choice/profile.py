@@ -119,7 +119,8 @@ class Profile:
         places = [
             [(str(name), level) for level, entry in enumerate(order) for name in _tied(entry)] for order in orders
         ]
-        names = candidate_names(candidates or list(dict.fromkeys(name for ballot in places for name, _ in ballot)))
+        listed = list(dict.fromkeys(name for ballot in places for name, _ in ballot))
+        names = candidate_names(listed if candidates is None else candidates)
         where = {name: i for i, name in enumerate(names)}
         levels = np.full((len(places), len(names)), -1, dtype=np.int64)
         for row, ballot in enumerate(places):

@@ -130,12 +130,16 @@ class Utilities:
             )
         array[~there] = 0.0
         places = np.where(there, np.arange(array[..., 0].size).reshape(there.shape), -1) if items is None else items
-        codes = np.array(places, dtype=np.int64)
+        given = np.asarray(places)
+        whole = given.shape == there.shape and given.dtype.kind in "iu"
+        codes = given.astype(np.int64) if whole else np.full(there.shape, -1)
         names = range(int(codes.max()) + 1) if candidates is None else candidates
-        if codes.shape != there.shape or ((codes >= 0) != there).any() or codes.max() >= len(names):
+        sorted_codes = np.sort(np.where(there, codes, np.arange(-codes.size, 0).reshape(codes.shape)), axis=1)
+        repeated = reference == "list" and bool((np.diff(sorted_codes, axis=1) == 0).any())
+        if not whole or ((codes >= 0) != there).any() or codes.max() >= len(names) or repeated:
             raise DataError(
                 "items do not fit the utilities.",
-                fix="Give the number of a candidate in each place that has one, and -1 in the others.",
+                fix="Give the number of a candidate in each place that has one, once a prompt, and -1 elsewhere.",
             )
         self.__dict__.update(
             values=frozen(array),
@@ -176,8 +180,14 @@ class Utilities:
             )
         logs = None
         if reference is not None:
+            chances = np.asarray(reference, dtype=float)
+            if chances.shape != (array.shape[1],) or not (chances >= 0).all():
+                raise DataError(
+                    f"A reference policy has {array.shape[1]} probabilities of at least 0.",
+                    fix="Give one for each candidate.",
+                )
             with np.errstate(divide="ignore"):
-                logs = np.log(np.asarray(reference, dtype=float))[None]
+                logs = np.log(chances)[None]
         names = range(array.shape[1]) if candidates is None else candidates
         there = np.ones(array.shape[1], bool) if logs is None else np.isfinite(logs[0])
         items = np.where(there, np.arange(array.shape[1]), -1)[None]
@@ -215,6 +225,12 @@ class Utilities:
                 f"Scores of shape {values.shape} do not fit prompts of shape {codes.shape}.",
                 fix="Give one row of scores and one prompt number for each item.",
             )
+        given = np.zeros(len(values)) if log_reference is None else np.asarray(log_reference, dtype=float)
+        if codes.min() < 0 or given.shape != codes.shape or (candidates is not None and len(candidates) != len(values)):
+            raise DataError(
+                f"Prompts, log_reference and candidates do not fit {len(values)} items.",
+                fix="Give one of each for every item; prompts are numbered from 0.",
+            )
         n_prompts = int(codes.max()) + 1
         sizes = np.bincount(codes, minlength=n_prompts)
         if (sizes == 0).any():
@@ -226,7 +242,6 @@ class Utilities:
         items = np.full((n_prompts, int(sizes.max())), -1, dtype=np.int64)
         items[codes[order], place] = order
         there = items >= 0
-        given = np.zeros(len(values)) if log_reference is None else np.asarray(log_reference, dtype=float)
         logs = np.where(there, given[items], -np.inf)
         items = np.where(np.isneginf(logs), -1, items)
         names = range(len(values)) if candidates is None else candidates

@@ -159,3 +159,22 @@ def test_settings_that_cannot_work_are_refused(made):
     for call in calls:
         with pytest.raises(UsageError):
             call()
+
+
+def test_units_far_apart_do_not_hide_what_all_can_gain():
+    matrix = np.array([[2.0, 0.0, 1.2], [0.0, 1.0, 0.7]])
+    plain = nash(Utilities.from_matrix(matrix, unit="gain"), beta=0.0)
+    apart = nash(Utilities.from_matrix(matrix * [[1e9], [1.0]], unit="gain"), beta=0.0)
+    assert not apart.notes
+    np.testing.assert_allclose(apart.probs, plain.probs, atol=1e-5)
+
+
+def test_groups_of_no_share_do_not_count_in_power_means():
+    made = Utilities.from_matrix([[1.0, 0.0], [0.0, 1.0]], shares=[1.0, 0.0], unit="gain")
+    for rho in (-np.inf, -50.0):
+        np.testing.assert_allclose(p_mean(made, rho=rho, beta=0.0).probs, [[1.0, 0.0]], atol=1e-6)
+
+
+def test_groups_that_do_not_care_bring_no_warning():
+    made = Utilities.from_matrix([[2.0, 2.0], [3.0, 3.0]], unit="gain")
+    np.testing.assert_allclose(maxmin(made, beta=0.0).group_utilities, [2.0, 3.0])
