@@ -10,6 +10,8 @@ import pytest
 
 LANGUAGE_MODELS = {"torch", "transformers", "sentence_transformers", "datasets", "openai"}
 NUMERICAL = {"networkx", "numba", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn"}
+# These are wrappers of such a library.
+WRAPPERS = ("HuggingFaceEncoder", "SentenceTransformerEncoder", "TransformersChat")
 INTERFACE = {"jinja2", "matplotlib", "pydantic", "rich", "typer"}
 
 
@@ -29,8 +31,7 @@ def test_import_pluralism_loads_no_library() -> None:
 
 @pytest.mark.parametrize("room", ["data", "calibration", "solvers", "embeddings", "llm", "models", "evaluation"])
 def test_a_room_loads_no_language_model_library(room: str) -> None:
-    # Two encoders are wrappers of such a library.
-    names = "(name for name in room.__all__ if name not in ('HuggingFaceEncoder', 'SentenceTransformerEncoder'))"
+    names = f"(name for name in room.__all__ if name not in {WRAPPERS})"
     loaded = loaded_after(f"import pluralism.{room} as room\nfor name in {names}: getattr(room, name)")
     assert not loaded & (LANGUAGE_MODELS | {"matplotlib"})
 

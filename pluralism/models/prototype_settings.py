@@ -248,4 +248,8 @@ def _near(at: Point, axis: int, size: float) -> list[Point]:
     """The points a step away on either side, as far as they are allowed."""
     low, high = BOUNDS[axis]
     moved = [at[axis] - size, at[axis] + size]
-    return [(*at[:axis], value, *at[axis + 1 :]) for value in moved if low <= value <= high]  # type: ignore[misc]
+    return [
+        (at[0] if axis else value, at[1] if axis != 1 else value, at[2] if axis != 2 else value)
+        for value in moved
+        if low <= value <= high
+    ]

@@ -44,7 +44,7 @@ def test_thresholds_of_people_are_learnt_and_strangers_placed(
     placed = call("adapt", run, test, "--out", tmp_path / "placed.parquet")
     assert placed.code == 0, placed.err
     table = pq.read_table(tmp_path / "placed.parquet")
-    assert table.column_names == ["user", "n", "group_0", "factor_0", "factor_0_sd"]
+    assert table.column_names == ["user", "n", "group_0", "factor_0", "factor_0_sd", "covariance"]
     assert set(table["n"].to_pylist()) == {5}
     shown = call("fit", train, "--model", "binary", "--out", tmp_path / "shown")
     assert "threshold" in shown.out
