@@ -66,11 +66,13 @@ def _solve(values: Values, log_reference: Logs, mass: np.ndarray, problem: np.nd
     gains = csr_array((-table.ravel(), (limits, np.repeat(cell, n_groups))), shape=(n_problems * n_groups, n_cells))
     levels = csr_array(np.kron(np.eye(n_problems), np.ones((n_groups, 1))))
     bounds: Any = [(0, None)] * n_cells + [(None, None)] * n_problems
-    found = linprog(
+    above: Any = hstack([gains, levels], format="csr")
+    sums: Any = csr_array((np.ones(n_cells), (row, cell)), shape=(len(values), n_cells + n_problems))
+    found: Any = linprog(
         np.concatenate([np.zeros(n_cells), -np.ones(n_problems)]),
-        A_ub=hstack([gains, levels], format="csr"),
+        A_ub=above,
         b_ub=np.zeros(n_problems * n_groups),
-        A_eq=csr_array((np.ones(n_cells), (row, cell)), shape=(len(values), n_cells + n_problems)),
+        A_eq=sums,
         b_eq=np.ones(len(values)),
         bounds=bounds,
         method="highs",
