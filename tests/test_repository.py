@@ -111,6 +111,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
         *extras["llm"],
         *extras["testing"],
         *extras["trl"],
+        *extras["web"],
     ]
     names = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0].lower().replace("-", "_") for line in declared}
     names = (
