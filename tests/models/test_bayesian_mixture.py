@@ -308,7 +308,7 @@ def test_temperatures_and_lapses_over_seeds(seed):
 
 @pytest.mark.slow
 def test_battery_of_people_who_answer_differently():
-    model = BayesianMixture(n_groups=2, ridge=1.0, item_effects=False, n_init=1, covariance="diagonal", **ANNOTATED)
+    model = BayesianMixture(n_groups=2, ridge=1.0, item_effects=False, covariance="diagonal", **ANNOTATED)
     results = check_preference_model(model, raise_on_failure=True)
     assert [result.name for result in results if result.status == "skipped"] == []
 
