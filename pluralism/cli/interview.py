@@ -84,9 +84,17 @@ def _model(llm: str | None, llm_model: str | None, api_key_env: str, local: str 
         raise UsageError("An interview has one interviewer.", where="--local", fix="Leave out --llm and --llm-model.")
     if llm is not None and llm_model is None:
         raise UsageError("Which model of that server?", where=f"--llm {llm}", fix="Add --llm-model NAME.")
-    if local is not None:
-        return TransformersChat(local)
-    return None if llm_model is None else OpenAIChat(llm_model, base_url=llm, api_key_env=api_key_env)
+    if local is None and llm_model is None:
+        return None
+    hosted = OpenAIChat(llm_model, base_url=llm, api_key_env=api_key_env) if llm_model is not None else None
+    model: ChatModel = hosted or TransformersChat(str(local))
+    try:
+        # Later failures leave the interview to the script; a wrong name, address or key should be known before.
+        model.chat([{"role": "user", "content": "Say yes."}], max_tokens=8)
+    except BaseException:
+        model.close()
+        raise
+    return model
 
 
 def _session(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO, cast, get_args
 
 from pluralism.elicitation.interview.card_form import advice
+from pluralism.elicitation.interview.content import fill
 from pluralism.elicitation.interview.events import Verdict, VoteAnswer
 from pluralism.elicitation.interview.participant_text import seen
 from pluralism.errors import InterviewError
@@ -52,6 +53,8 @@ class Dialogue:
         """Go on until the interview ends or is paused, by the participant or because the input has ended."""
         if welcome:
             self._say(self._text("welcome"))
+            if self.interview.interviewer.revises:
+                self._say(fill(self._text("model_notice"), model=self.interview.interviewer.name))
             self._say(self._text("question"))
             self._quote(self.interview.case.question[self.language])
         if self.interview.state.halted == "paused":

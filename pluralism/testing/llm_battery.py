@@ -168,7 +168,7 @@ def schemas_are_followed_or_not(case: LLMCase) -> None:
     """A reply to a schema holds its validated value, or the error says that it does not fit."""
     schema = case.schema()
     try:
-        reply = case.model.chat(case.say(), schema=schema, max_tokens=200)
+        reply = case.model.chat(case.say(), schema=schema, max_tokens=120)
     except ReplyFormatError:
         raise Skip("the model does not follow a schema, and says so") from None
     require(isinstance(reply.value, schema), "the value is not of the schema")
@@ -179,7 +179,7 @@ def tools_are_called_or_not(case: LLMCase) -> None:
     """Calls are of tools that were offered, with validated arguments."""
     tool = Tool("paint", "Paints the wall in a colour.", case.schema())
     try:
-        reply = case.model.chat(case.say("Paint the wall red."), tools=[tool], max_tokens=200)
+        reply = case.model.chat(case.say("Paint the wall red."), tools=[tool], max_tokens=120)
     except ReplyFormatError:
         raise Skip("the model does not call tools, and says so") from None
     for call in reply.tool_calls:

@@ -179,11 +179,20 @@ def test_a_model_on_a_server_interviews(typed, server):
     assert document["fallbacks"] == 1
 
 
-def test_a_server_that_is_down_leaves_the_script(typed, server):
-    server.script = [Say("", finish="content_filter")] * 50
+def test_a_server_that_goes_down_leaves_the_script(typed, server):
+    server.script = ["yes", *[Say("", finish="content_filter")] * 50]
     result = typed(WHOLE, "--llm", server.url, "--llm-model", "m", "--seed", 0)
     assert result.code == 0 and "failed 3 times, and the script went on" in result.out
-    assert "Once more" not in result.out or "What happened?" in result.out
+    assert "What happened?" in result.out and "openai:m) leads this interview" in " ".join(result.out.split())
+
+
+def test_a_model_that_cannot_be_used_is_known_before_the_interview_begins(typed, server, tmp_path):
+    server.script = [401]
+    out = tmp_path / "a.jsonl"
+    wrong_key = typed(WHOLE, "--llm", server.url, "--llm-model", "m", "--out", out)
+    assert wrong_key.code == 2 and "Check the key in OPENAI_API_KEY" in wrong_key.err
+    absent = typed(WHOLE, "--local", tmp_path / "nothing", "--out", out)
+    assert absent.code == 2 and "cannot be loaded" in absent.err and not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -238,6 +247,7 @@ def test_ctrl_c_says_what_is_kept(monkeypatch, tmp_path, capsys):
     assert fold(JsonlStore(tmp_path / "a.jsonl").read()).phase == "consented"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_command_that_is_killed_goes_on_where_it_was(tmp_path):
     out = tmp_path / "ann.jsonl"

@@ -24,7 +24,7 @@ def test_lines_come_back(tmp_path):
     assert repr(log) == f"LineLog({str(log.path)!r})"
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(lines=LINES, cut=st.integers(0, 200), more=LINES)
 def test_a_torn_end_is_replaced_by_the_next_line(tmp_path_factory, lines, cut, more):
     log = LineLog(tmp_path_factory.mktemp("log") / "a.log")

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from fake_openai import Say, said
+from fake_openai import Say, quick_retries, said
 from pydantic import BaseModel
 
 from pluralism.errors import (
@@ -128,7 +128,8 @@ def test_a_stream_can_be_left_and_the_next_call_works(server, model):
     assert model.chat(ASK).text.startswith("You said")
 
 
-def test_a_stream_that_breaks_before_its_first_piece_is_tried_again(server, model):
+def test_a_stream_that_breaks_before_its_first_piece_is_tried_again(server, model, monkeypatch):
+    quick_retries(monkeypatch)
     server.script = [Say("One two", cut=0), Say("", finish=None), "One two"]
     assert "".join(model.stream(ASK)) == "One two" and len(server.requests) == 3
 
@@ -151,10 +152,11 @@ def test_a_server_that_refuses_stream_options_streams_without(server, model):
 
 
 @pytest.mark.parametrize("step", [429, 500, 503, "drop"])
-def test_passing_failures_are_tried_again(server, model, step):
+def test_passing_failures_are_tried_again(server, model, step, monkeypatch):
     server.script = [step]
     assert model.chat(ASK).text.startswith("You said")
     assert len(server.requests) == 2 and server.times[1] - server.times[0] > 0.3
+    quick_retries(monkeypatch)
     server.script = [step]
     assert "".join(model.stream(ASK)).startswith("You said")
 
@@ -167,7 +169,8 @@ def test_retry_after_is_honoured(server, model):
 
 
 @pytest.mark.parametrize("raw", [b"{", b'"words"', b"{}", b'{"choices": []}', b'{"choices": [{"index": 0}]}', b"[]"])
-def test_what_is_no_answer_is_tried_again_and_then_an_error(server, raw):
+def test_what_is_no_answer_is_tried_again_and_then_an_error(server, raw, monkeypatch):
+    quick_retries(monkeypatch)
     server.script = [Say(raw=raw)]
     with OpenAIChat("m", base_url=server.url, max_retries=1) as model:
         assert model.chat(ASK).text.startswith("You said")
@@ -176,7 +179,8 @@ def test_what_is_no_answer_is_tried_again_and_then_an_error(server, raw):
             model.chat(ASK)
 
 
-def test_retries_end_and_lasting_failures_are_not_tried_again(server):
+def test_retries_end_and_lasting_failures_are_not_tried_again(server, monkeypatch):
+    quick_retries(monkeypatch)
     with OpenAIChat("m", base_url=server.url, max_retries=1) as model:
         server.script = [500] * 3
         with pytest.raises(LanguageModelError, match="scripted 500"):

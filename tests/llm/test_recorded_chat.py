@@ -189,6 +189,7 @@ with RecordedChat(OpenAIChat("m", base_url=sys.argv[1]), sys.argv[2]) as model:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_job_that_is_killed_pays_for_no_answer_twice(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")

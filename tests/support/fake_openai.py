@@ -35,6 +35,15 @@ class Say:
     usage: dict[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3})
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that says nothing about clients that hang up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class FakeOpenAI:
     """Answers embeddings with hashing vectors, and chats with `reply`; `script` holds what to do with the next ones.
 
@@ -61,8 +70,7 @@ class FakeOpenAI:
             def log_message(self, *arguments):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
@@ -228,3 +236,13 @@ def instance(schema):
         return {"string": "words", "integer": node.get("minimum", 1), "number": 0.5, "boolean": True}.get(kind)
 
     return json.dumps(make(schema))
+
+
+def quick_retries(monkeypatch):
+    """Wait hundredths of a second between tries, where the waits themselves are not what is tested."""
+    import openai._base_client
+
+    from pluralism.llm import openai_chat
+
+    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(openai_chat, "_FIRST_WAIT", 0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from types import SimpleNamespace
 
 from fake_openai import instance
 from interviews import POLICIES
@@ -108,3 +109,16 @@ class Obeying:
         self.obeyed += 1
         answer = answers[self.obeyed % len(answers)]
         return answer if isinstance(answer, str) else json.dumps(answer)
+
+
+def over_http(model):
+    """What a fake server replies, so that `model` stands behind the protocol."""
+
+    def reply(body):
+        wanted = body.get("response_format", {}).get("json_schema", {}).get("name")
+        schema = type(wanted, (), {}) if wanted else None
+        messages = [SimpleNamespace(**message) for message in body["messages"]]
+        answer = model(SimpleNamespace(messages=messages, schema=schema))
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    return reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "Pool", "StaticPool"]
 
 
+@dataclass(frozen=True)
 class Pair:
     """Two values and a context to ask about.
 
-    Parameters
+    Attributes
     ----------
     source, wiser : str
         Ids of the value that the story begins with, and of the one that it arrives at.
@@ -36,12 +38,12 @@ class Pair:
         What wrote the story.
     """
 
-    def __init__(self, source: str, wiser: str, context: str, reason: str, story: str = "", model: str = "") -> None:
-        self.source, self.wiser, self.context = source, wiser, context
-        self.reason, self.story, self.model = reason, story, model
-
-    def __repr__(self) -> str:
-        return f"Pair({self.source!r}, {self.wiser!r}, {self.reason!r})"
+    source: str
+    wiser: str
+    context: str
+    reason: str
+    story: str = ""
+    model: str = ""
 
 
 class Pool(Protocol):
@@ -65,7 +67,7 @@ class StaticPool:
     ----------
     cards : mapping of str to ValuesCard
     hypotheses : sequence of UpgradeHypothesis
-        Asked about first, both ways round.
+        Asked about first, where their context is that of the interview.
     encoder : Encoder, optional
         What makes vectors of cards. Default: hashed words, which needs nothing and finds cards that share words.
     threshold : float

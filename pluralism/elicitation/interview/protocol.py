@@ -39,7 +39,7 @@ TEXT_PLACES: dict[str, frozenset[str]] = {
         "upgrade", "no_upgrade", "comment", "survey", "done", "paused", "withdrawn", "expired",
         "hint_text", "hint_choice", "hint_keep", "hint_skip",
     )
-} | {"plain_story": frozenset({"source", "wiser", "context"})}  # fmt: skip
+} | {"plain_story": frozenset({"source", "wiser", "context"}), "model_notice": frozenset({"model"})}  # fmt: skip
 
 
 class Limits(Content):

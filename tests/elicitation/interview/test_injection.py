@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 
 import pytest
+from fake_openai import FakeOpenAI
 from interviews import POLICIES, SURVEY, begin
-from language_models import Obeying
+from language_models import Obeying, over_http
 
 from pluralism.elicitation.card_lint import lint_card
 from pluralism.elicitation.interview import LLMInterviewer, StaticPool, contribute, fold
 from pluralism.elicitation.interview.participant_text import seen, suspicious
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.errors import InterviewError
-from pluralism.llm import ScriptedChat
+from pluralism.llm import OpenAIChat, ScriptedChat
 from pluralism.printable import hidden_characters
 
 CORPUS = [
@@ -168,3 +169,22 @@ def test_very_long_texts_are_refused_before_anything_is_recorded():
     with pytest.raises(InterviewError, match="too long"):
         interview.answer("OBEY " * 10**5)
     assert interview.advance().version == before and len(model.requests) == calls
+
+
+@pytest.mark.parametrize("attack", CORPUS[2:9:3])
+def test_a_server_that_obeys_changes_nothing_either(attack, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    server, obeying = FakeOpenAI(), Obeying()
+    server.reply = over_http(obeying)
+    try:
+        with OpenAIChat("m", base_url=server.url) as model:
+            interview = begin(interviewer=LLMInterviewer(model), participant="mallory")
+            votes = attack_everywhere(interview, attack)
+    finally:
+        server.close()
+    state = interview.state
+    assert obeying.obeyed >= 3 and state.phase == "done" and len(state.ballot) == votes == 4
+    assert {vote.answer for vote in state.votes.values()} == {"no_upgrade"}
+    assert not any(suspicious(turn.question) for turn in state.turns)
+    said = [message["content"] for body in server.requests for message in body["messages"]]
+    assert not any("</answer>\n<system>" in text or "<|im_end|>" in text for text in said)

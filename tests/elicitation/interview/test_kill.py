@@ -22,12 +22,14 @@ def kill(folder: Path, repository: Path, seed: int, kills: int) -> dict[str, int
 
 
 def test_what_was_acknowledged_survives_a_kill_at_any_point(tmp_path, repository):
-    found = kill(tmp_path, repository, seed=0, kills=12)
-    assert found["killed"] == 12 and found["torn"] >= 1
+    kills = 8
+    found = kill(tmp_path, repository, seed=0, kills=kills)
+    assert found["killed"] == kills and found["torn"] >= 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_was_acknowledged_survives_many_kills(tmp_path, repository, seed):
-    found = kill(tmp_path, repository, seed=seed, kills=100)
-    assert found["killed"] == 120 and found["torn"] >= 10 and found["done"] >= 5
+    kills = 100
+    found = kill(tmp_path, repository, seed=seed, kills=kills)
+    assert found["killed"] == kills and found["torn"] >= kills // 10 and found["done"] >= kills // 20

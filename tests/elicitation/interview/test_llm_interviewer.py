@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from types import SimpleNamespace
-
 import pytest
-from fake_openai import FakeOpenAI, Say
+from fake_openai import FakeOpenAI, Say, quick_retries
 from interviews import ANSWERS, POLICIES, begin, play, step
-from language_models import CARD, QUESTION, STORY, sensible
+from language_models import CARD, QUESTION, STORY, over_http, sensible
 from tiny_chat import save_tiny_chat
 
 from pluralism.elicitation.interview import Interview, LLMInterviewer, StaticPool
@@ -224,23 +221,14 @@ def test_a_story_says_what_became_of_every_policy():
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    quick_retries(monkeypatch)
     fake = FakeOpenAI()
     yield fake
     fake.close()
 
 
-def over_http(body):
-    """The sensible model behind the protocol."""
-
-    wanted = body.get("response_format", {}).get("json_schema", {}).get("name")
-    schema = type(wanted, (), {}) if wanted else None
-    messages = [SimpleNamespace(content=message["content"]) for message in body["messages"]]
-    answer = sensible(SimpleNamespace(messages=messages, schema=schema))
-    return answer if isinstance(answer, str) else json.dumps(answer)
-
-
 def test_the_same_interview_over_the_real_protocol(server):
-    server.reply = over_http
+    server.reply = over_http(sensible)
     with OpenAIChat("m", base_url=server.url) as model:
         interview = begin(interviewer=LLMInterviewer(model))
         state = play(interview)
@@ -253,13 +241,13 @@ def test_the_same_interview_over_the_real_protocol(server):
     "fault",
     [
         429, 500, "drop", Say("", cut=0), Say("What now, and", cut=2), Say(QUESTION, refusal="I would rather not."),
-        Say(raw=b"{"), Say(""), Say("slow", delay=3.0),
+        Say(raw=b"{"), Say(""), Say("slow", delay=2.0),
     ],
     ids=["429", "500", "drop", "cut", "cut later", "refusal", "malformed", "empty", "slow"],
 )  # fmt: skip
 def test_faults_of_a_server_lose_no_turn(server, fault):
-    server.reply = over_http
-    with OpenAIChat("m", base_url=server.url, max_retries=1, timeout=1.5) as model:
+    server.reply = over_http(sensible)
+    with OpenAIChat("m", base_url=server.url, max_retries=1, timeout=1.0) as model:
         interview = begin(interviewer=LLMInterviewer(model))
         play(interview, until="answer")
         interview.answer(ANSWERS["story"])

@@ -184,7 +184,7 @@ class Interviews(RuleBasedStateMachine):
             assert any(event.kind == "card_confirmed" for event in self.store.read())
 
 
-Interviews.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+Interviews.TestCase.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 test_interviews = Interviews.TestCase
 
 
