@@ -95,8 +95,8 @@ def maximal_lottery(profile: Profile, log: Log, *, tie_break: Literal["max_entro
         dimension=dimension - 1,
     )
     notes: tuple[str, ...] = ()
-    if not solution.converged:
-        notes = (f"The interior-point method stopped early: the lottery guarantees {value:.6g} instead of 1/2.",)
+    if exact is None and (not solution.converged or (dimension == 1 and len(inside) <= LARGEST_EXACT)):
+        notes = (f"The lottery is not verified: it guarantees {value:.9g}.",)
     return Lottery("maximal-lottery", names, chances, dimension == 1, value, notes, exact)
 
 

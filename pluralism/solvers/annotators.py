@@ -191,12 +191,7 @@ def annotator_pass(
     over_chunks(
         annotator_chunk,
         annotator_parallel,
-        problem.chunks,
-        problem.user_start,
-        problem.left,
-        problem.right,
-        problem.outcome,
-        problem.weight,
+        *problem.columns,
         problem.design,
         np.ascontiguousarray(scores, dtype=np.float64),
         np.ascontiguousarray(effects, dtype=np.float64),

@@ -152,12 +152,7 @@ def _place(
     over_chunks(
         place_chunk,
         place_parallel,
-        problem.chunks,
-        problem.user_start,
-        problem.left,
-        problem.right,
-        problem.outcome,
-        problem.weight,
+        *problem.columns,
         problem.design,
         np.ascontiguousarray(table, dtype=np.float64),
         np.ascontiguousarray(effects, dtype=np.float64),

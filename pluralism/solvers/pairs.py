@@ -140,6 +140,11 @@ class PairProblem:
         inner = np.searchsorted(self.user_start, targets)
         return np.unique(np.concatenate([[0], inner, [self.n_users]])).astype(np.int64)
 
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """What kernels take first: chunks, user_start, left, right, outcome, weight."""
+        return self.chunks, self.user_start, self.left, self.right, self.outcome, self.weight
+
     def sweep(
         self,
         scores: Float[np.ndarray, "items groups"],
@@ -177,12 +182,7 @@ def group_log_likelihood(
     over_chunks(
         evidence_chunk,
         evidence_parallel,
-        problem.chunks,
-        problem.user_start,
-        problem.left,
-        problem.right,
-        problem.outcome,
-        problem.weight,
+        *problem.columns,
         offset,
         np.ascontiguousarray(scores, dtype=np.float64),
         float(tie),
@@ -220,12 +220,7 @@ def pair_pass(
     over_chunks(
         sweep_chunk,
         sweep_parallel,
-        problem.chunks,
-        problem.user_start,
-        problem.left,
-        problem.right,
-        problem.outcome,
-        problem.weight,
+        *problem.columns,
         problem.design,
         np.ascontiguousarray(scores, dtype=np.float64),
         np.ascontiguousarray(effects, dtype=np.float64),

@@ -129,12 +129,7 @@ class BoundObjective(MixtureObjective):
         over_chunks(
             bound_chunk,
             bound_parallel,
-            problem.chunks,
-            problem.user_start,
-            problem.left,
-            problem.right,
-            problem.outcome,
-            problem.weight,
+            *problem.columns,
             problem.design,
             np.ascontiguousarray(scores),
             np.ascontiguousarray(effects),

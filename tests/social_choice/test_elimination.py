@@ -139,7 +139,7 @@ def test_a_limit_that_is_met_is_said():
     assert "more than 20 counts" in outcome.notes[0]
     assert outcome.winners and set(outcome.winners) <= set(map(str, range(m)))
     assert instant_runoff(Profile(range(m), levels), most_counts=1).winners
-    assert len(instant_runoff(Profile(range(m), levels)).winners) == m
+    assert len(instant_runoff(Profile(range(m), levels), most_counts=100_000).winners) == m
     for options in ({"ties": "never"}, {"most_counts": 0}):
         with pytest.raises(UsageError, match="not possible"):
             instant_runoff(Profile.from_orders(["ab"]), **options)

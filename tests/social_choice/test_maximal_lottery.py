@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from scipy.optimize import linprog
 from pluralism.errors import UsageError
 from pluralism.social_choice import Profile, maximal_lottery
 from pluralism.social_choice.majority import smith_set
+from pluralism.solvers.symmetric_game import solve_symmetric_game
 from pluralism.testing.collective_strategies import profiles
 
 
@@ -98,3 +102,13 @@ def profile_of_margins(margins) -> Profile:
     levels[np.arange(len(winners)), winners] = 0
     levels[np.arange(len(winners)), losers] = 1
     return Profile(range(len(margins)), levels, margins[winners, losers], unlisted="ignore")
+
+
+def test_a_lottery_that_is_not_verified_says_so(monkeypatch):
+    upper = np.triu(np.random.default_rng(4).choice([-5, -3, -1, 1, 3, 5], size=(9, 9)), 1)
+    profile = profile_of_margins(upper - upper.T)
+    assert maximal_lottery(profile).notes == () and maximal_lottery(profile).exact is not None
+    module = sys.modules["pluralism.social_choice.maximal_lottery"]
+    monkeypatch.setattr(module, "solve_symmetric_game", partial(solve_symmetric_game, max_iter=2))
+    lottery = maximal_lottery(profile)
+    assert lottery.exact is None and "not verified" in lottery.notes[0] and lottery.value < 0.5
