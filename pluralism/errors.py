@@ -8,6 +8,7 @@ exactly this and exits with code 2; no traceback reaches a user.
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
     "BudgetError",
     "CacheError",
     "ComparabilityWarning",
@@ -23,6 +24,7 @@ __all__ = [
     "MissingExtraError",
     "ModelFileError",
     "NotFittedError",
+    "NotFoundError",
     "PluralismError",
     "PluralismWarning",
     "RefusalError",
@@ -163,6 +165,18 @@ class ConflictError(InterviewError):
     """The record of an interview has changed meanwhile: another window or process went on with it."""
 
     code = "PL071"
+
+
+class AccessError(PluralismError, PermissionError):
+    """A link opens nothing, or not this: it is unknown, expired, revoked or used up, or nobody consented to this."""
+
+    code = "PL080"
+
+
+class NotFoundError(PluralismError, LookupError):
+    """A study has no such participant, card, hypothesis or merge, or there is no such study."""
+
+    code = "PL081"
 
 
 class PluralismWarning(UserWarning):
