@@ -1,0 +1,201 @@
+"""The database of the service: SQLite in one file, or PostgreSQL; what `write` has left is durable."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from pluralism.errors import DataError, StorageError, UsageError
+from pluralism.files.atomic import storage_error
+
+__all__ = ["Database"]
+
+WAIT_SECONDS = 30
+"""How long a write waits for others."""
+
+
+class Database:
+    """Where studies are kept.
+
+    SQLite runs with a write-ahead log that is synced at each commit, foreign keys, overwriting of what is deleted, and
+    transactions that take the right to write when they begin: one that read first and asked for it later would fail
+    where another wrote meanwhile. On PostgreSQL, writers lock the row of their study first.
+
+    Parameters
+    ----------
+    address : str
+        The path of an SQLite file, or an address such as ``sqlite:///study.db`` or ``postgresql://user@host/name``.
+    pool_size : int
+        Connections kept open.
+
+    Raises
+    ------
+    UsageError
+        The address cannot be understood.
+    StorageError
+        The file cannot be made, or the server does not answer.
+    """
+
+    def __init__(self, address: str | os.PathLike[str], *, pool_size: int = 16) -> None:
+        self.url = database_url(address)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            _make_private(Path(str(self.url.database)))
+        self.engine: Engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=WAIT_SECONDS,
+            pool_pre_ping=not self.is_sqlite,
+            # What participants say must not be in the messages of errors.
+            hide_parameters=True,
+            connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else {"connect_timeout": WAIT_SECONDS},
+        )
+        self._turn = threading.Lock()
+        event.listen(self.engine, "connect", self._on_connect)
+        if self.is_sqlite:
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self.ping()
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+
+    def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises
+        ------
+        StorageError
+            There is none.
+        """
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection on which everything is read at one moment.
+
+        Raises
+        ------
+        StorageError
+            The database does not answer.
+        """
+        options: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._named_errors("read"), self.engine.connect().execution_options(**options) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: durable when this ends, and not there at all where it raises.
+
+        Raises
+        ------
+        StorageError
+            The database cannot be written, or others wrote for too long.
+        """
+        # The threads of a process queue here: SQLite's own waiting is by trying again, which is not fair.
+        turn = self._turn if self.is_sqlite else nullcontext()
+        with turn, self._named_errors("written"), self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _named_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            if not lost and type(error) not in (OperationalError, DatabaseError, InterfaceError, PoolTimeout):
+                raise
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StorageError(
+                f"The database cannot be {what}: {str(cause).strip().splitlines()[0]}.",
+                where=self.url.render_as_string(hide_password=True),
+                fix="Is the disk full, the file writable, the server there? Try again: nothing was half done.",
+            ) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _on_connect(self, connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        if self.is_sqlite:
+            # No transactions of the driver's own: `_begin_sqlite` begins them.
+            connection.isolation_level = None
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+        else:
+            cursor.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+            cursor.execute("SHOW synchronous_commit")
+            if cursor.fetchone()[0] == "off":
+                cursor.execute("SET synchronous_commit = on")
+            connection.commit()
+        cursor.close()
+
+    def forget_deleted(self) -> None:
+        """Take what was deleted out of the file as well: out of the write-ahead log, or the dead rows of PostgreSQL.
+
+        What the server itself archives (backups, a log that is shipped) is its administrator's.
+        """
+        with self._named_errors("written"), self.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if self.is_sqlite:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            else:
+                for table in ("events", "cards", "hypotheses", "demographics", "derived"):
+                    connection.exec_driver_sql(f"VACUUM {table}")
+
+
+def database_url(address: str | os.PathLike[str]) -> URL:
+    """The address as SQLAlchemy takes it, with the driver that this package uses.
+
+    Raises
+    ------
+    UsageError
+        It is of another kind of database.
+    """
+    written = os.fspath(address)
+    if "://" not in written:
+        return URL.create("sqlite", database=written)
+    try:
+        url = make_url(written)
+    except ArgumentError:
+        raise UsageError("The address of the database cannot be read.", fix=_ADDRESSES) from None
+    kind = url.get_backend_name()
+    if kind in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if kind != "sqlite" or url.database in (None, "", ":memory:"):
+        raise UsageError(f"Studies cannot be kept in {url.render_as_string(hide_password=True)!r}.", fix=_ADDRESSES)
+    return url
+
+
+_ADDRESSES = "Use the path of an SQLite file, or postgresql://user@host/name."
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file for its owner's eyes alone; SQLite gives its write-ahead log the same rights."""
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with path.open("rb") as file:
+            begins = file.read(16)
+    except OSError as cause:
+        raise storage_error("open", path, cause) from cause
+    if begins not in (b"", b"SQLite format 3\0"):
+        raise DataError("The file is no SQLite database.", where=str(path), fix="Name another file.")
