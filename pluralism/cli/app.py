@@ -19,12 +19,14 @@ from pluralism.cli.embed import embed
 from pluralism.cli.evaluate import evaluate
 from pluralism.cli.failures import INTERRUPTED, readable_warnings, report_failure, stopped
 from pluralism.cli.fit import fit
+from pluralism.cli.graph import graph_commands
 from pluralism.cli.interview import interview
 from pluralism.cli.report import report
 
 __all__ = ["application", "run"]
 
 COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview)
+GROUPS = {"graph": graph_commands}
 RESUMABLE = ("fit", "embed", "compare")
 
 
@@ -41,6 +43,8 @@ def application() -> typer.Typer:
     app.callback(help="People disagree: who wants what? Fit preference models that keep the disagreement.")(_options)
     for command in COMMANDS:
         app.command()(command)
+    for make in GROUPS.values():
+        app.add_typer(make())
     return app
 
 
@@ -54,7 +58,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     name = next((word for word in given if not word.startswith("-")), "")
-    called = f"pluralism {name}" if name in {command.__name__ for command in COMMANDS} else "pluralism"
+    known = {command.__name__ for command in COMMANDS} | GROUPS.keys()
+    called = f"pluralism {name}" if name in known else "pluralism"
     with readable_warnings():
         try:
             result = application()(given, prog_name="pluralism", standalone_mode=False)

@@ -174,14 +174,29 @@ def test_a_published_file_by_hand(tmp_path: Path) -> None:
         ({"wiserValueId": 3}, "no value"),
         ({"wiserValueId": 1}, "to itself"),
         ({"counts": counts | {"markedWiser": 1.5}}, "no count"),
-        ({"counts": None}, "cannot be read"),
+        ({"counts": counts | {"markedWiser": True}}, "no count"),
+        ({"counts": counts | {"markedWiser": float("inf")}}, "no count"),
+        ({"counts": counts | {"markedWiser": 10**40}}, "no count"),
+        ({"counts": None}, "counts that are no object: None"),
+        ({"counts": [6, 1]}, "counts that are no object"),
+        ({"contexts": 3}, "cannot be read"),
     ):
         with pytest.raises(DataError, match=what):
             from_published({**document, "edges": [{**document["edges"][0], **change}]})
     with pytest.raises(DataError, match="same id"):
         from_published({"values": [document["values"][0]] * 2, "edges": []})
-    with pytest.raises(DataError, match="no published"):
-        from_published([])
+    for broken, what in (
+        ([], "no published"),
+        ({"values": {}, "edges": []}, "values is no list"),
+        ({"values": [], "edges": "none"}, "edges is no list"),
+        ({"values": ["One"], "edges": []}, "Number 1 of values is no object: 'One'"),
+        ({"values": [{"title": "One"}], "edges": []}, "The field 'id' is missing"),
+        ({"values": document["values"], "edges": [{"counts": counts}]}, "The field 'sourceValueId' is missing"),
+        ({"values": [{"id": 1, "title": "One", "policies": 4}], "edges": []}, "policies"),
+    ):
+        with pytest.raises(DataError, match=what) as error:
+            from_published(broken, where="file.json")
+        assert error.value.where and "file.json" in error.value.where
 
 
 def test_csv_is_safe_in_spreadsheets_and_comes_back(tmp_path: Path) -> None:

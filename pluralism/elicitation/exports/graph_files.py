@@ -27,7 +27,7 @@ from pluralism.errors import DataError, UsageError
 from pluralism.files import atomic_path, atomic_write
 from pluralism.files.atomic import storage_error
 
-__all__ = ["read_any_graph", "read_graph", "write_graph"]
+__all__ = ["graph_text", "read_any_graph", "read_graph", "write_graph"]
 
 _METADATA = b"pluralism.moral-graph"
 
@@ -116,7 +116,7 @@ def read_any_graph(path: str | Path) -> MoralGraph | CountedGraph:
             where=str(place),
             fix=f"Use one of {', '.join(('.json', '.parquet', *_READERS))}, or a folder of CSV files.",
         )
-    text = _text(place)
+    text = graph_text(place)
     if suffix in _READERS:
         return _READERS[suffix](text, str(place))
     document = parsed(text, str(place))
@@ -125,7 +125,16 @@ def read_any_graph(path: str | Path) -> MoralGraph | CountedGraph:
     return graph_from_dict(document, where=str(place))
 
 
-def _text(path: Path) -> str:
+def graph_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises
+    ------
+    DataError
+        If it is not UTF-8.
+    StorageError
+        If it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ from jaxtyping import Int64
 from pluralism.elicitation.aggregators.aggregate import aggregate
 from pluralism.elicitation.aggregators.edge_statistics import original_entropy, wiser_likelihood
 from pluralism.elicitation.counted_graph import CountedGraph
+from pluralism.elicitation.exports.whole_graph import placed
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.errors import DataError, PluralismError
@@ -82,18 +83,27 @@ def from_published(document: Any, *, where: str = "the document") -> CountedGrap
     """
     if not is_published(document):
         raise DataError("This is no published moral graph.", where=where, fix="It has the fields values and edges.")
+    for field in ("values", "edges"):
+        _refuse_others(document[field], field, where)
+    for number, edge in enumerate(document["edges"], 1):
+        if not isinstance(edge.get("counts"), Mapping):
+            raise DataError(
+                f"Edge {number} has counts that are no object: {edge.get('counts')!r:.40}.",
+                where=where,
+                fix=f"Write them as an object with {', '.join(_COUNTS)}.",
+            )
     try:
         cards = {str(value["id"]): _card(value) for value in document["values"]}
         if len(cards) < len(document["values"]):
             raise DataError("Two values have the same id.", where=where, fix="Give each an id of its own.")
         counts, contexts = _edges(document, cards, where)
-    except PluralismError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except PluralismError as error:
+        raise placed(error, where) from error
+    except KeyError as error:
+        raise DataError(f"The field {error} is missing.", where=where, fix="Add it to every value or edge.") from error
+    except (TypeError, ValueError) as error:
         raise DataError(
-            f"The published graph cannot be read: {type(error).__name__}: {error}.",
-            where=where,
-            fix="Check its fields.",
+            f"The published graph cannot be read: {error}.", where=where, fix="Check its fields."
         ) from error
     place = {name: i for i, name in enumerate(cards)}
     pairs = list(counts)
@@ -106,6 +116,17 @@ def from_published(document: Any, *, where: str = "the document") -> CountedGrap
         np.array(list(counts.values()), dtype=np.int64).reshape(-1, 3),
         tuple(contexts.get(pair, ()) for pair in pairs),
     )
+
+
+def _refuse_others(listed: Any, field: str, where: str) -> None:
+    """Refuse what is no list of objects."""
+    if not isinstance(listed, list):
+        raise DataError(f"The field {field} is no list.", where=where, fix="Write a list of objects.")
+    for number, one in enumerate(listed, 1):
+        if not isinstance(one, Mapping):
+            raise DataError(
+                f"Number {number} of {field} is no object: {one!r:.40}.", where=where, fix="Write a list of objects."
+            )
 
 
 def _card(value: Mapping[str, Any]) -> ValuesCard:
@@ -138,6 +159,6 @@ def _edges(
 
 
 def _whole(value: Any, name: str, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53 or value != int(value):
         raise DataError(f"{name}={value!r} is no count.", where=where, fix="Counts are whole numbers of at least 0.")
     return int(value)

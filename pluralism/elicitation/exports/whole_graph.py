@@ -18,7 +18,16 @@ from pluralism.elicitation.values_card import ValuesCard
 from pluralism.elicitation.vote_log import ANSWERS, SCHEMA, VoteLog
 from pluralism.errors import DataError, PluralismError
 
-__all__ = ["FORMAT", "VERSION", "check_votes", "graph_from_dict", "graph_to_dict", "graph_without_votes", "parsed"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "check_votes",
+    "graph_from_dict",
+    "graph_to_dict",
+    "graph_without_votes",
+    "parsed",
+    "placed",
+]
 
 FORMAT, VERSION = "pluralism.moral-graph", 1
 
@@ -89,11 +98,18 @@ def graph_from_dict(document: Any, *, where: str = "the document", votes: pa.Tab
             contradiction=contradiction,
         )
     except PluralismError as error:
-        raise DataError(error.what, where=error.where or where, fix=error.fix) from error
+        raise placed(error, where) from error
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
         raise DataError(
             f"The moral graph is damaged: {type(error).__name__}: {error}.", where=where, fix="Export it again."
         ) from error
+
+
+def placed(error: PluralismError, where: str) -> DataError:
+    """The same error, with the name of the file before what is wrong in it."""
+    if error.where is not None and error.where.startswith(where):
+        return DataError(error.what, where=error.where, fix=error.fix)
+    return DataError(error.what, where=where if error.where is None else f"{where}: {error.where}", fix=error.fix)
 
 
 def _columns(table: pa.Table) -> dict[str, list[Any]]:
