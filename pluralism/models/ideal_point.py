@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from pluralism.errors import UsageError
+from pluralism.models.ideal_training import gelu
+from pluralism.models.membership import Membership
 from pluralism.models.preparation import Prepared
 from pluralism.models.prototype_selection import PrototypeSearch
 from pluralism.models.prototypes import PrototypeModel, prototype_spec
+from pluralism.models.settings import is_whole, refuse
 from pluralism.random import RNG
 from pluralism.solvers.centred_features import CentredFeatures
 from pluralism.solvers.ideal_table import IdealTable
 from pluralism.solvers.item_tables import HeadTable, ItemTable
+from pluralism.solvers.pairs import PairProblem
 from pluralism.solvers.prototypes import PrototypeFit
+from pluralism.solvers.simplex_users import UserPosterior
 
 if TYPE_CHECKING:
-    from pluralism.data import Items
+    from pluralism.data import Comparisons, Items
     from pluralism.data.folds import FoldBy
 
 __all__ = ["IdealPoint"]
+
+NUDGE = 1e-4
 
 
 class IdealPoint(PrototypeModel):
@@ -48,9 +55,13 @@ class IdealPoint(PrototypeModel):
         Units of the hidden layer.
     weights : {"mixture", "partition"}
         Users are anywhere between the prototypes, or at one of them each.
-    prototypes : {"latent", "features"}
-        Whether prototypes are points of the space, or of the features and mapped as the items are: sum_k w_k f(P_k),
-        which for a linear map is f(sum_k w_k P_k).
+    prototypes : {"latent", "features", "mixed"}
+        Prototypes are points of the space, or of the features and mapped as the items are, before they are mixed,
+        sum_k w_k f(P_k), or after, f(sum_k w_k P_k). The last two differ with a hidden layer only; "mixed" is then not
+        linear in weights.
+    loss : {"logistic", "hinge"}
+        Log-loss on differences of squared distances, or the published max(0, 1 - m) on differences m of distances
+        themselves, which is not linear in weights.
     ridge : "auto" or float
         Prior precision of the map and the prototypes, in units of the features' mean squared distance from their
         mean; "auto" chooses it by the NLL of held-out blocks.
@@ -76,8 +87,18 @@ class IdealPoint(PrototypeModel):
         Where the prototypes are in the space; for the identity, among the features.
     sharpness_ : float or None
         For the identity: what the squared distance is multiplied with. Near 0 the prototypes are far away, and rewards
-        are linear.
+        are linear. Where rewards are not linear in weights: what distances are multiplied with.
     hidden_weight_, hidden_bias_ : arrays of shape (hidden, dim) and (hidden,), or None
+    points_ : array of shape (groups, dim) or None
+        Prototypes that are mixed before they are mapped, among the features.
+
+    Notes
+    -----
+    Where rewards are not linear in weights, map, prototypes and training users are learnt by minibatches (Adam, stopped
+    by a held-out block) from the linear fit on, whose convergence is what is reported. Users are placed by importance
+    sampling from the prior. A hinge leaves the scale of margins open: `sharpness_`, the number by which they are
+    log-odds, is fitted to the answers of that block, so that probabilities are calibrated on answers the map did not
+    see.
 
     References
     ----------
@@ -95,6 +116,8 @@ class IdealPoint(PrototypeModel):
 
     heads_: Float[np.ndarray, "groups dim"] | None
     map_: Float[np.ndarray, "latent inputs"] | None
+    points_: Float[np.ndarray, "groups dim"] | None
+    hidden_weight_: Float[np.ndarray, "hidden dim"] | None
     spec = prototype_spec(
         {
             "map_": ("latent", "inputs"),
@@ -103,8 +126,9 @@ class IdealPoint(PrototypeModel):
             "hidden_weight_": ("hidden", "dim"),
             "hidden_bias_": ("hidden",),
             "hidden_center_": ("hidden",),
+            "points_": ("groups", "dim"),
         },
-        optional=("map_", "heads_", "hidden_weight_", "hidden_bias_", "hidden_center_"),
+        optional=("map_", "heads_", "hidden_weight_", "hidden_bias_", "hidden_center_", "points_"),
         optional_numbers=("sharpness_", "hidden_scale_"),
     )
     _number: ClassVar[str] = "n_prototypes"
@@ -118,7 +142,8 @@ class IdealPoint(PrototypeModel):
         latent_dim: int | Literal["auto"] = 16,
         hidden: int = 256,
         weights: Literal["mixture", "partition"] = "mixture",
-        prototypes: Literal["latent", "features"] = "latent",
+        prototypes: Literal["latent", "features", "mixed"] = "latent",
+        loss: Literal["logistic", "hinge"] = "logistic",
         ridge: float | Literal["auto"] = "auto",
         concentration: float | Literal["auto"] = "auto",
         n_init: int = 4,
@@ -134,6 +159,7 @@ class IdealPoint(PrototypeModel):
         self.hidden = hidden
         self.weights = weights
         self.prototypes = prototypes
+        self.loss = loss
         self.ridge = ridge
         self.concentration = concentration
         self.n_init = n_init
@@ -145,15 +171,35 @@ class IdealPoint(PrototypeModel):
     @property
     def minibatched(self) -> bool:
         """Whether part of the model is learnt by minibatches, which are drawn in the order of the rows."""
-        return self.map == "mlp"
+        return self.map == "mlp" or self._bent
+
+    @property
+    def _bent(self) -> bool:
+        """Whether rewards are not linear in a user's weights."""
+        return self.loss == "hinge" or (self.map == "mlp" and self.prototypes == "mixed")
 
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
-        """Reward of each item for somebody at each prototype, 2 f . P_k - f . f, in logits."""
+        """Reward of each item for somebody at each prototype, 2 f . P_k - f . f, in logits.
+
+        With a hinge it is minus the distance, times `sharpness_`.
+        """
         centred = self._centred(items)
         if self.heads_ is not None:
-            return centred.matmul(self.heads_.T) - self.sharpness_ * centred.square[:, None]
+            return centred.matmul(self.heads_.T) - self._steepness * centred.square[:, None]
         f = self.embed(items)
+        if self._bent:
+            return self._liking(f, self.prototypes_)
         return 2.0 * f @ self.prototypes_.T - np.einsum("ij,ij->i", f, f)[:, None]
+
+    def user_reward(self, items: Items, membership: Membership | None = None) -> Float[np.ndarray, "items users"]:
+        """Expected reward of each item for each person, in logits; as in `PreferenceModel.user_reward`.
+
+        Where rewards are not linear in weights, it is the reward for somebody with the mean of a person's weights.
+        """
+        if not self._bent or self.weights == "partition":
+            return super().user_reward(items, membership)
+        self._check_fitted()
+        return self._liking(self.embed(items), self.ideal_points(self._own(membership).posterior))
 
     def embed(self, items: Items) -> Float[np.ndarray, "items latent"]:
         """Where items are in the space of the prototypes, f(item)."""
@@ -162,22 +208,45 @@ class IdealPoint(PrototypeModel):
             return centred.matrix.rows(np.arange(len(items))).astype(np.float64)
         f = centred.matmul(self.map_[:, : self.dim_].T)
         if self.hidden_weight_ is not None:
-            units = gelu(centred.matmul(self.hidden_weight_.T) + self.hidden_bias_) - self.hidden_center_
-            f += (units / self.hidden_scale_) @ self.map_[:, self.dim_ :].T
+            f += self._units(centred.matmul(self.hidden_weight_.T)) @ self.map_[:, self.dim_ :].T
         return f
 
     def ideal_points(self, weights: Float[np.ndarray, "users groups"]) -> Float[np.ndarray, "users latent"]:
         """Where users with these weights (of a membership's `posterior`) are in the space of the prototypes."""
         self._check_fitted()
-        return weights @ self.prototypes_
+        return self._mixed(weights)
+
+    def _mixed(self, weights: Float[np.ndarray, "users groups"]) -> Float[np.ndarray, "users latent"]:
+        if self.points_ is None or self.map_ is None or self.hidden_weight_ is None:
+            return weights @ self.prototypes_
+        points = weights @ self.points_ - self.center_
+        return points @ self.map_[:, : self.dim_].T + (
+            self._units(points @ self.hidden_weight_.T) @ self.map_[:, self.dim_ :].T
+        )
+
+    @property
+    def _steepness(self) -> float:
+        """What distances are multiplied with to be log-odds."""
+        return 1.0 if self.sharpness_ is None else float(self.sharpness_)
+
+    def _units(self, inputs: Float[np.ndarray, "rows hidden"]) -> Float[np.ndarray, "rows hidden"]:
+        units: Float[np.ndarray, "rows hidden"] = gelu(inputs + self.hidden_bias_) - self.hidden_center_
+        return units / self.hidden_scale_
+
+    def _liking(
+        self, f: Float[np.ndarray, "items latent"], goals: Float[np.ndarray, "goals latent"]
+    ) -> Float[np.ndarray, "items goals"]:
+        from pluralism.models.bent_ideal_points import distances
+
+        return -self._steepness * distances(f, goals, squared=self.loss == "logistic")
 
     def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
         if self.map == "identity":
             return HeadTable(features, n_groups, ridge, quadratic=True)
-        return IdealTable(features, n_groups, n_latent, ridge, in_features=self.prototypes == "features")
+        return IdealTable(features, n_groups, n_latent, ridge, in_features=self.prototypes != "latent")
 
     def _deepened(self, search: PrototypeSearch, n_groups: int) -> PrototypeSearch:
-        if self.map != "mlp":
+        if self.map != "mlp" or self._bent:
             return search
         from pluralism.models.hidden_layer import deepened
 
@@ -187,7 +256,7 @@ class IdealPoint(PrototypeModel):
         from pluralism.models.hidden_layer import DeepFeatures
 
         features = table.features
-        self.map_ = self.heads_ = self.sharpness_ = None
+        self.map_ = self.heads_ = self.sharpness_ = self.points_ = None
         self.hidden_weight_ = self.hidden_bias_ = self.hidden_center_ = self.hidden_scale_ = None
         self.center_ = features.center
         if isinstance(table, HeadTable):
@@ -197,9 +266,8 @@ class IdealPoint(PrototypeModel):
             self.sharpness_ = c / features.scale**2
             self.prototypes_ = self.center_ + features.scale * heads / max(2.0 * c, 1e-12)
         elif isinstance(table, IdealTable):
-            a, p, _ = table.parts(fit.x)
-            self.prototypes_ = np.array(p @ a.T if table.in_features else p)
-            self.map_ = np.array(a) / features.scale
+            self.prototypes_ = table.prototypes(fit.x)
+            self.map_ = np.array(table.parts(fit.x)[0]) / features.scale
             if isinstance(features, DeepFeatures):
                 # the layer's inputs and the units' outputs each in their own scale, as `embed` uses them
                 dim = self.dim_
@@ -210,9 +278,55 @@ class IdealPoint(PrototypeModel):
                 self.hidden_center_ = features.unit_center
                 self.hidden_scale_ = features.unit_scale
 
-    def _control(self, seed: int) -> IdealPoint:
-        parameters: dict[str, Any] = self.get_params(deep=False) | {"n_prototypes": 1, "rng": seed}
-        return IdealPoint(**parameters)
+    def _refine(
+        self, search: PrototypeSearch, n_groups: int, rewards: Float[np.ndarray, "items groups"]
+    ) -> Float[np.ndarray, "items columns"]:
+        if not self._bent:
+            return rewards
+        from pluralism.models.bent_ideal_points import fit_bent
+
+        hidden = self.hidden if self.map == "mlp" else 0
+        found = fit_bent(search, n_groups, loss=self.loss, mixing=self.prototypes, hidden=hidden)
+        network, scale = found.network, search.features.scale
+        self.sharpness_ = found.sharpness
+        self.concentration_, self.group_weights_ = found.alpha, found.alpha / found.alpha.sum()
+        self.map_ = np.hstack([network.linear / scale, network.out])
+        self.prototypes_ = network.ideal_points(np.eye(n_groups))
+        if hidden:
+            self.hidden_weight_, self.hidden_bias_ = network.weight / scale, network.bias
+            self.hidden_center_, self.hidden_scale_ = np.zeros(hidden), 1.0
+        if self.prototypes == "mixed":
+            self.points_ = self.center_ + scale * network.points
+        f = network.map_items(search.features)
+        return self._liking(f, self.prototypes_) if self.weights == "partition" else f
+
+    def _judged(self, items: Items) -> Float[np.ndarray, "items columns"]:
+        return self.embed(items) if self._bent and self.weights == "mixture" else self.reward(items)
+
+    def _place(self, problem: PairProblem, scores: Float[np.ndarray, "items columns"]) -> UserPosterior:
+        if not self._bent or self.weights == "partition":
+            return super()._place(problem, scores)
+        from pluralism.models.bent_ideal_points import posterior_by_draws
+
+        return posterior_by_draws(
+            problem, scores, self._mixed, self.concentration_, self._steepness, squared=self.loss == "logistic"
+        )
+
+    def _gaps_around(
+        self, comparisons: Comparisons, weights: Float[np.ndarray, "users groups"]
+    ) -> Float[np.ndarray, "pairs groups"]:
+        if not self._bent or self.weights == "partition":
+            return super()._gaps_around(comparisons, weights)
+        f, user = self.embed(comparisons.items), comparisons.user
+        left, right = f[comparisons.left], f[comparisons.right]
+
+        def logit(goals: Float[np.ndarray, "users latent"]) -> Float[np.ndarray, " pairs"]:
+            near, far = (np.sum((side - goals[user]) ** 2, axis=1) for side in (left, right))
+            return self._steepness * (far - near if self.loss == "logistic" else np.sqrt(far) - np.sqrt(near))
+
+        middle = logit(self.ideal_points(weights))
+        towards = [weights + NUDGE * (vertex - weights) for vertex in np.eye(weights.shape[1])]
+        return np.stack([middle + (logit(self.ideal_points(w)) - middle) / NUDGE for w in towards], axis=1)
 
     def _given_dimensions(self) -> int | None:
         if self.map == "identity":
@@ -220,16 +334,18 @@ class IdealPoint(PrototypeModel):
         return None if self.latent_dim == "auto" else int(self.latent_dim)
 
     def _check_own_settings(self) -> None:
-        for name, allowed in (("map", ("linear", "mlp", "identity")), ("prototypes", ("latent", "features"))):
+        choices = {
+            "map": ("linear", "mlp", "identity"),
+            "prototypes": ("latent", "features", "mixed"),
+            "loss": ("logistic", "hinge"),
+        }
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                options = " or ".join(f'"{value}"' for value in allowed)
-                raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {options}.")
-        if isinstance(self.hidden, bool) or not isinstance(self.hidden, (int, np.integer)) or self.hidden < 1:
-            raise UsageError(f"hidden={self.hidden!r} is not possible.", fix="hidden is an integer of at least 1.")
-
-
-def gelu(x: Float[np.ndarray, "items hidden"]) -> Float[np.ndarray, "items hidden"]:
-    """X times the normal distribution function of x."""
-    from scipy.special import ndtr
-
-    return x * ndtr(x)
+                refuse(self, name, " or ".join(f'"{value}"' for value in allowed))
+        if not is_whole(self.hidden):
+            refuse(self, "hidden", "an integer of at least 1")
+        if self.loss == "hinge" and self.map == "identity":
+            raise UsageError(
+                'loss="hinge" is not possible with map="identity": the size of a hinge needs a map that can be scaled.',
+                fix='Set map="linear".',
+            )

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from pluralism.data.labels import encode_labels
-from pluralism.errors import DataError, DataWarning, UsageError
+from pluralism.errors import DataError, DataWarning
 from pluralism.models.preparation import Prepared
 from pluralism.models.prototypes import PrototypeModel, prototype_spec
+from pluralism.models.settings import refuse
 from pluralism.models.state import require_state
 from pluralism.random import RNG
 from pluralism.solvers.angle_table import AngleTable, unit_rows
@@ -199,16 +200,12 @@ class PromptIdealPoint(PrototypeModel):
         found = PromptKnowledge(self.prompt_source_, width, self.prompt_labels_, self.prompt_means_).rows(items)
         return np.nan_to_num(found - self.prompt_center_)
 
-    def _control(self, seed: int) -> PromptIdealPoint:
-        parameters: dict[str, Any] = self.get_params(deep=False) | {"n_prototypes": 1, "rng": seed}
-        return PromptIdealPoint(**parameters)
-
     def _given_dimensions(self) -> int | None:
         return None if self.latent_dim == "auto" else int(self.latent_dim)
 
     def _check_own_settings(self) -> None:
         if self.loss not in ("distance", "angle"):
-            raise UsageError(f"loss={self.loss!r} is not possible.", fix='loss is "distance" or "angle".')
+            refuse(self, "loss", '"distance" or "angle"')
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)

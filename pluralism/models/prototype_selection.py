@@ -52,6 +52,7 @@ class PrototypeSearch:
         self.blocks: str | None = None
         self.masks: Masks | None = None
         self._fits: dict[int, PrototypeFit] = {}
+        self.first: dict[int, PrototypeFit] = {}
         self._starts = PrototypeStarts(prepared.problem, features, np.random.default_rng([seed, 3]))
         ridge = None if model.ridge == "auto" else float(model.ridge) / self.unit
         concentration = None if model.concentration == "auto" else float(model.concentration)
@@ -68,16 +69,27 @@ class PrototypeSearch:
                 )
         self.settings = SettingSearch(self, self.masks, ridge=ridge, concentration=concentration, n_latent=n_latent)
 
-    def deeper(self, prepared: Prepared, features: CentredFeatures, masks: Masks | None) -> PrototypeSearch:
-        """A search over other features of the same items, that validates on these masks."""
+    def deeper(
+        self, prepared: Prepared, features: CentredFeatures, masks: Masks, n_groups: int, first: PrototypeFit
+    ) -> PrototypeSearch:
+        """A search over other features of the same items, that validates on these masks.
+
+        Its settings are near those of this search, and its fit of so many prototypes starts from `first`.
+        """
         found = copy.copy(self)
         found.prepared, found.features, found.masks = prepared, features, masks
-        found.unit, found.prefix, found._fits = 1.0, "deep/", {}
+        found.prefix, found._fits, found.first = "deep/", {}, {n_groups: first}
         found._starts = PrototypeStarts(prepared.problem, features, np.random.default_rng([self.seed, 3]))
-        given = self.settings
+        near = self.settings.find(n_groups)
         found.settings = SettingSearch(
-            found, masks, ridge=given.ridge, concentration=given.concentration, n_latent=given.n_latent
+            found,
+            masks,
+            ridge=self.settings.ridge,
+            concentration=near.concentration,
+            n_latent=near.n_latent,
+            near=near,
         )
+        found.settings.dimensions = self.settings.dimensions
         return found
 
     @property
@@ -105,8 +117,16 @@ class PrototypeSearch:
         if n_groups not in self._fits:
             problem, table = self.prepared.problem, self.table(n_groups)
             concentration = self.settings.find(n_groups).concentration
-            found = self.run(f"fit/{n_groups}", problem, table, 3, concentration=concentration, starts=self._starts)
-            plain = self.partition or self.settings.concentration is not None
+            found = self.run(
+                f"fit/{n_groups}",
+                problem,
+                table,
+                3,
+                concentration=concentration,
+                start=self.first.get(n_groups),
+                starts=self._starts,
+            )
+            plain = self.partition or self.model.concentration != "auto"
             self._fits[n_groups] = found if plain else self._cross_fitted(found, n_groups)
         return self._fits[n_groups]
 

@@ -67,6 +67,8 @@ class SettingSearch:
     search : PrototypeSearch
     masks : list of (train, held-out) masks in the order of the problem, or None
         Without masks, settings that are not given have a middle value.
+    near : Settings, optional
+        Where to look first, and then in half decades.
     """
 
     def __init__(
@@ -77,8 +79,9 @@ class SettingSearch:
         ridge: float | None,
         concentration: float | None,
         n_latent: int | None,
+        near: Settings | None = None,
     ) -> None:
-        self.search, self.masks = search, masks
+        self.search, self.masks, self.near = search, masks, near
         self.ridge, self.concentration, self.n_latent = ridge, concentration, n_latent
         self.dimensions: list[list[float]] | None = None
         self._found: dict[int, Settings] = {}
@@ -97,16 +100,17 @@ class SettingSearch:
         return self._paths.get(n_groups)
 
     def _search(self, n_groups: int) -> Settings:
-        smaller = max((k for k in self._found if k < n_groups), default=None)
-        at = self._begin(smaller, n_groups)
+        smaller = max((k for k in self._found if k < n_groups), default=0)
+        known = self._found.get(smaller, self.near)
+        at = self._begin(known, n_groups - smaller if smaller else 0)
         free = [
             self.ridge is None,
             self.concentration is None and n_groups > 1 and not self.search.partition,
-            self.n_latent is None and smaller is None,
+            self.n_latent is None and known is None,
         ]
         if self.masks is None or not any(free):
             return self._settings(at)
-        folds = self._prepared_folds(self.masks)
+        folds = self._prepared_folds(self.masks, n_groups)
         tried: dict[Point, Losses] = {}
 
         def nll(point: Point) -> float:
@@ -118,8 +122,8 @@ class SettingSearch:
             # from fewer prototypes the ridge is known to a half decade, and from two or more the concentration
             axes = [
                 axis
-                for axis, known in ((RIDGE, smaller is not None), (CONCENTRATION, (smaller or 1) > 1))
-                if free[axis] and (size < 1.0 or not known)
+                for axis, near in ((RIDGE, known is not None), (CONCENTRATION, smaller > 1))
+                if free[axis] and (size < 1.0 or not near)
             ]
             while True:
                 before = at
@@ -158,14 +162,13 @@ class SettingSearch:
         self.dimensions = sorted([2.0 ** p[LATENT], nll(p)] for p in tried if p[:LATENT] == at[:LATENT])
         return chosen
 
-    def _begin(self, smaller: int | None, n_groups: int) -> Point:
+    def _begin(self, known: Settings | None, n_more: int) -> Point:
         """What is given, else what was found for fewer prototypes (each further one with a dimension more)."""
-        known = None if smaller is None else self._found[smaller]
         ridge = self.ridge if self.ridge is not None else known.ridge if known else 10.0 ** FIRST[RIDGE]
         concentration = known.concentration if known else 10.0 ** FIRST[CONCENTRATION]
         if self.concentration is not None:
             concentration = self.concentration
-        n_latent = 2.0 ** FIRST[LATENT] if known is None else known.n_latent + n_groups - (smaller or 0)
+        n_latent = 2.0 ** FIRST[LATENT] if known is None else known.n_latent + n_more
         n_latent = n_latent if self.n_latent is None else self.n_latent
         return float(np.log10(ridge)), float(np.log10(concentration)), float(np.log2(n_latent))
 
@@ -179,7 +182,7 @@ class SettingSearch:
     def _dimensions(self, at: Point) -> int:
         return int(min(np.round(2.0 ** at[LATENT]), self.search.features.dim))
 
-    def _prepared_folds(self, masks: Masks) -> list[_Fold]:
+    def _prepared_folds(self, masks: Masks, n_groups: int) -> list[_Fold]:
         """As many of the blocks as hold out enough answers, of a sample of users where there are many answers."""
         if self._folds is None:
             search, folds = self.search, []
@@ -199,7 +202,7 @@ class SettingSearch:
                     break
             self._folds = folds
         for fold in self._folds:
-            fold.fit = None
+            fold.fit = self.search.first.get(n_groups)
         return self._folds
 
     def _losses(self, n_groups: int, point: Point, folds: list[_Fold]) -> Losses:

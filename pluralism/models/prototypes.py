@@ -13,22 +13,24 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, softmax
 
-from pluralism.errors import ConvergenceWarning, DataError, DataWarning, SeparationWarning, UsageError
+from pluralism.errors import ConvergenceWarning, DataError, DataWarning, SeparationWarning
 from pluralism.models.base import Callback, Places, PreferenceModel
 from pluralism.models.fitting import Memory
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import Prepared, prepare
 from pluralism.models.prototype_selection import PrototypeSearch
+from pluralism.models.settings import is_number, is_whole, refuse
 from pluralism.models.state import StateSpec, require_state
 from pluralism.random import RNG, as_seed
-from pluralism.solvers import FeatureMatrix, PairProblem, group_log_likelihood, suitable_threads
+from pluralism.solvers import PairProblem, group_log_likelihood, suitable_threads
 from pluralism.solvers.centred_features import CentredFeatures
 from pluralism.solvers.item_tables import ItemTable
 from pluralism.solvers.prototypes import PrototypeFit
-from pluralism.solvers.simplex_users import UserPosterior, user_posterior
+from pluralism.solvers.simplex_users import UserPosterior, dirichlet_moments, user_posterior
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
+    from pluralism.data.folds import FoldBy
 
 __all__ = ["PrototypeModel", "expected_probability", "prototype_spec"]
 
@@ -75,14 +77,17 @@ class PrototypeModel(PreferenceModel):
     requires_features = True
     places: ClassVar[Places] = "weights"
     _number: ClassVar[str]
+    _kinds: ClassVar[tuple[str, ...]] = ("mixture", "partition")
 
     # every subclass has these keywords
-    weights: Literal["mixture", "partition"]
+    weights: Literal["mixture", "partition", "free"]
     ridge: float | Literal["auto"]
     concentration: float | Literal["auto"]
     latent_dim: int | Literal["auto"]
+    blocks: FoldBy | Literal["auto"]
+    tol: float
     rng: RNG
-    control_: PrototypeModel | None
+    control_: PreferenceModel | None
 
     @abstractmethod
     def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
@@ -96,9 +101,9 @@ class PrototypeModel(PreferenceModel):
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:
         """Set the attributes that `reward` needs, in the units of the features."""
 
-    @abstractmethod
-    def _control(self, seed: int) -> PrototypeModel:
+    def _control(self, seed: int) -> Self:
         """An unfitted model with one prototype."""
+        return type(self)(**(self.get_params(deep=False) | {self._number: 1, "rng": seed}))
 
     def _check_own_settings(self) -> None:
         """Refuse settings of a subclass that cannot work."""
@@ -113,12 +118,7 @@ class PrototypeModel(PreferenceModel):
         """Fit to comparisons of items with features; parameters as in `BradleyTerry.fit`."""
         self._forget()
         self._check_settings()
-        if comparisons.items.features is None:
-            raise DataError(
-                f"{type(self).__name__} needs features of the items, and these have none.",
-                fix='Call .embed(encoder) or .with_features(matrix); without features use BradleyTerry (recipe "bt") '
-                'or MixtureBradleyTerry (recipe "maxmin").',
-            )
+        self._check_features(comparisons)
         prepared = prepare(comparisons, (), position_bias=False)
         seed = as_seed(self.rng)
         memory = Memory(checkpoint, f"{type(self).__name__}/{seed}/{self!r}", prepared, callback)
@@ -126,12 +126,13 @@ class PrototypeModel(PreferenceModel):
             search = PrototypeSearch(self, *self._features_of(prepared), memory, seed)
             wanted = getattr(self, self._number)
             n_groups, selection = search.number() if wanted == "auto" else (int(wanted), None)
+            search = self._deepened(search, n_groups)
             control: PrototypeModel | None = None
             if n_groups > 1 or wanted == "auto":
                 control = self._control(seed)
                 control.control_ = None
-                self._finish(control, self._deepened(search, 1), 1)
-            self._finish(self, self._deepened(search, n_groups), n_groups)
+                self._finish(control, search, 1)
+            self._finish(self, search, n_groups)
         self.control_ = control
         self.selection_ = selection
         voters = int(prepared.problem.voters.sum())
@@ -143,6 +144,14 @@ class PrototypeModel(PreferenceModel):
                 stacklevel=2,
             )
         return self
+
+    def _check_features(self, comparisons: Comparisons) -> None:
+        if comparisons.items.features is None:
+            raise DataError(
+                f"{type(self).__name__} needs features of the items, and these have none.",
+                fix='Call .embed(encoder) or .with_features(matrix); without features use BradleyTerry (recipe "bt") '
+                'or MixtureBradleyTerry (recipe "maxmin").',
+            )
 
     def _features_of(self, prepared: Prepared) -> tuple[Prepared, CentredFeatures]:
         """What the item tables are made of: the features, centred on the items that were compared."""
@@ -159,14 +168,14 @@ class PrototypeModel(PreferenceModel):
         """Fit with a number of prototypes, and set what `model` learns."""
         prepared, fit, table = search.prepared, search.fit(n_groups), search.table(n_groups)
         problem = prepared.problem
-        scores = table.table(fit.x)
+        rewards = table.table(fit.x)
         model.dim_ = int(prepared.comparisons.dim)
         model.feature_space_ = prepared.comparisons.items.feature_space
         model.users_, model.n_answers_ = prepared.users, prepared.n
         model.concentration_ = fit.alpha
         model.group_weights_ = fit.alpha / fit.alpha.sum()
         model._learn(prepared, table, fit)
-        placed = model._place(problem, scores)
+        placed = model._place(problem, model._refine(search, n_groups, rewards))
         model.posterior_, model.covariance_, model.ess_ = placed.mean, placed.covariance, placed.ess
         if model.weights == "partition":
             model.covariance_ = None
@@ -181,7 +190,7 @@ class PrototypeModel(PreferenceModel):
         close = starts <= starts.min() + 1e-4 * max(problem.total_weight, 1.0) if len(starts) else np.ones(1, bool)
         model.restart_agreement_ = float(np.mean(close))
         model.selection_ = None
-        z = scores[problem.left] - scores[problem.right]
+        z = rewards[problem.left] - rewards[problem.right]
         decided = (problem.weight > 0) & (problem.outcome != 0.5)
         model.separable_ = bool(
             n_groups == 1 and decided.any() and np.all(z[decided, 0] * (problem.outcome[decided] - 0.5) > 0)
@@ -213,11 +222,12 @@ class PrototypeModel(PreferenceModel):
         Users in `membership` (from `adapt`) are placed by it, users of the training data by their posterior, and all
         others by the prior. See `expected_probability` for the average.
         """
-        gaps = self._gaps(comparisons)
+        self._check_fitted()
         if membership is not None and membership.covariance is None and self.weights == "mixture":
             shape = (*membership.posterior.shape, membership.n_groups)
             membership = replace(membership, covariance=np.zeros(shape))
         placed = self._placed(comparisons, membership)
+        gaps = self._gaps_around(comparisons, placed.posterior)
         weights = placed.posterior[comparisons.user]
         if placed.covariance is None:
             return np.sum(weights * expit(gaps), axis=1)
@@ -253,9 +263,19 @@ class PrototypeModel(PreferenceModel):
             n_users=comparisons.n_users,
             n_items=len(comparisons.items),
         )
-        return self._place(problem, self.reward(comparisons.items))
+        return self._place(problem, self._judged(comparisons.items))
 
-    def _place(self, problem: PairProblem, scores: Float[np.ndarray, "items groups"]) -> UserPosterior:
+    def _refine(
+        self, search: PrototypeSearch, n_groups: int, rewards: Float[np.ndarray, "items groups"]
+    ) -> Float[np.ndarray, "items columns"]:
+        """What a subclass learns beyond the fit; returns what users are placed by, the rewards of prototypes."""
+        return rewards
+
+    def _judged(self, items: Items) -> Float[np.ndarray, "items columns"]:
+        """What users are placed by."""
+        return self.reward(items)
+
+    def _place(self, problem: PairProblem, scores: Float[np.ndarray, "items columns"]) -> UserPosterior:
         if self.weights == "mixture":
             return user_posterior(problem, scores, self.concentration_)
         shares = self.group_weights_
@@ -268,6 +288,12 @@ class PrototypeModel(PreferenceModel):
         covariance = np.einsum("uk,kj->ukj", mean, np.eye(len(shares))) - mean[:, :, None] * mean[:, None, :]
         return UserPosterior(mean, np.log(np.maximum(mean, 1e-300)), covariance, np.ones(len(mean)), evidence)
 
+    def _gaps_around(
+        self, comparisons: Comparisons, weights: Float[np.ndarray, "users groups"]
+    ) -> Float[np.ndarray, "pairs groups"]:
+        """What each prototype adds to the logit of a row, to first order around the weights of its user."""
+        return self._gaps(comparisons)
+
     def _gaps(self, comparisons: Comparisons) -> Float[np.ndarray, "pairs groups"]:
         scores = self.reward(comparisons.items)
         return scores[comparisons.left] - scores[comparisons.right]
@@ -279,51 +305,36 @@ class PrototypeModel(PreferenceModel):
         prior = super()._prior()
         if self.weights == "partition":
             return prior
-        mean = self.group_weights_
-        covariance = (np.diag(mean) - np.outer(mean, mean)) / (self.concentration_.sum() + 1.0)
-        return replace(prior, covariance=covariance[None])
+        return replace(prior, covariance=dirichlet_moments(self.concentration_)[2][None])
 
     def _centred(self, items: Items) -> CentredFeatures:
         self._check_fitted()
-        return CentredFeatures(self._matrix(items), self.center_, 1.0)
-
-    def _matrix(self, items: Items) -> FeatureMatrix:
-        return self._features(items)
+        return CentredFeatures(self._features(items), self.center_, 1.0)
 
     def _check_settings(self) -> None:
         """Refuse settings that cannot work, by name."""
-
-        def refuse(name: str, allowed: str) -> None:
-            raise UsageError(f"{name}={getattr(self, name)!r} is not possible.", fix=f"{name} is {allowed}.")
-
-        def number(value: Any) -> bool:
-            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-
-        def whole(value: Any) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-        if getattr(self, self._number) != "auto" and not whole(getattr(self, self._number)):
-            refuse(self._number, '"auto" or an integer of at least 1')
+        if getattr(self, self._number) != "auto" and not is_whole(getattr(self, self._number)):
+            refuse(self, self._number, '"auto" or an integer of at least 1')
         for name in (f"max_{self._number.removeprefix('n_')}", "n_init", "max_iter"):
-            if not whole(getattr(self, name)):
-                refuse(name, "an integer of at least 1")
-        if getattr(self, "latent_dim", "auto") != "auto" and not whole(self.latent_dim):
-            refuse("latent_dim", '"auto" or an integer of at least 1')
-        if self.weights not in ("mixture", "partition"):
-            refuse("weights", '"mixture" or "partition"')
+            if not is_whole(getattr(self, name)):
+                refuse(self, name, "an integer of at least 1")
+        if getattr(self, "latent_dim", "auto") != "auto" and not is_whole(self.latent_dim):
+            refuse(self, "latent_dim", '"auto" or an integer of at least 1')
+        if self.weights not in self._kinds:
+            refuse(self, "weights", " or ".join(f'"{kind}"' for kind in self._kinds))
         for name in ("ridge", "concentration"):
             value = getattr(self, name)
-            if value != "auto" and not (number(value) and value > 0):
-                refuse(name, '"auto" or a positive number')
-        if not (number(getattr(self, "tol", 0)) and getattr(self, "tol", 0) > 0):
-            refuse("tol", "a positive number")
-        if getattr(self, "blocks", "auto") not in ("auto", "prompt", "item", "user", "vote", "pair", "row"):
-            refuse("blocks", '"auto", "prompt", "item", "user", "vote", "pair" or "row"')
+            if value != "auto" and not (is_number(value) and value > 0):
+                refuse(self, name, '"auto" or a positive number')
+        if not (is_number(self.tol) and self.tol > 0):
+            refuse(self, "tol", "a positive number")
+        if self.blocks not in ("auto", "prompt", "item", "user", "vote", "pair", "row"):
+            refuse(self, "blocks", '"auto", "prompt", "item", "user", "vote", "pair" or "row"')
         self._check_own_settings()
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         document, arrays = super()._state()
-        if self.control_ is None:
+        if not isinstance(self.control_, PrototypeModel):
             return document | {"control": None}, arrays
         control, control_arrays = self.control_._state()
         document |= {"control": control, "control_rng": self.control_.rng}
@@ -338,9 +349,10 @@ class PrototypeModel(PreferenceModel):
         require_state(self.weights == "partition" or self.covariance_ is not None, "covariance_ is missing")
         self.control_ = None
         if document["control"] is not None:
-            self.control_ = self._control(document["control_rng"])
+            control = self._control(document["control_rng"])
             theirs = {name[len("control/") :]: v for name, v in arrays.items() if name.startswith("control/")}
-            self.control_._set_state(document["control"], theirs)
+            control._set_state(document["control"], theirs)
+            self.control_ = control
 
 
 def expected_probability(

@@ -46,12 +46,10 @@ class AngleTable(IdealTable):
         """What cosines are multiplied with."""
         return float(np.exp(np.clip(x[-1], -20.0, 5.0)))
 
-    def with_ridge(self, ridge: float) -> AngleTable:
-        """The same with another ridge."""
-        return AngleTable(self.features, self.n_groups, self.n_latent, ridge, prompts=self.prompts)
-
     def _goals(self, p: Any, b: Any, k: int) -> Float[np.ndarray, "items latent"]:
-        return np.broadcast_to(p[k], (self.features.n_items, self.n_latent)) + self._moved(b, k)
+        return np.broadcast_to(p[k], (self.features.n_items, self.n_latent)) + (
+            0.0 if self.prompts is None else self.prompts @ b[k].T
+        )
 
     def at(self, x: Vector) -> tuple[Table, PullBack]:
         """The rewards at x, and the way back."""

@@ -6,6 +6,7 @@ Neither the origin of an encoder's space nor its unit means anything, so nothing
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -45,6 +46,20 @@ class CentredFeatures:
         # what is left of constant features is rounding, and must not be blown up
         floor = 1e-10 * float(center @ center) + 1e-30
         return cls(matrix, center, float(np.sqrt(unit)) if unit > floor else 1.0)
+
+    @property
+    def point_dim(self) -> int:
+        """Coordinates of a point that is placed among the items."""
+        return self.dim
+
+    def lift(
+        self, points: Float[np.ndarray, "points coordinates"]
+    ) -> tuple[Float[np.ndarray, "points dim"], Callable[[Float[np.ndarray, "points dim"]], np.ndarray]]:
+        """Features that an item at each point would have, and a function that makes gradients for them ones for points.
+
+        These are the points themselves, unless features are made from others.
+        """
+        return points, lambda slope: slope
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> Self:
         """Some of the items, in the same units."""

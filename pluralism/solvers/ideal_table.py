@@ -27,7 +27,7 @@ class IdealTable(ItemTable):
     """T_ik = -|f_i|^2 + 2 f_i . z_ik with f_i = A x_i and prototypes z_ik = P_k + B_k h_i.
 
     -|f_i - z|^2 for a mixture z of the prototypes is linear in its weights, up to |z|^2, which no comparison within a
-    prompt sees. Without prompts (h) there is no B. Where prototypes live in feature space, z_ik = A (P_k + B_k h_i).
+    prompt sees. Without prompts (h) there is no B. Where prototypes live among the features, z_k = A lift(P_k).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class IdealTable(ItemTable):
     prompts : array of shape (items, context), optional
         What is known of each item's prompt, centred.
     in_features : bool
-        Prototypes are points in feature space, and mapped as the items are.
+        Prototypes are points among the features, and mapped as the items are. Not with prompts.
     """
 
     def __init__(
@@ -54,22 +54,11 @@ class IdealTable(ItemTable):
         self.features, self.n_groups, self.n_latent, self.ridge = features, n_groups, n_latent, ridge
         self.n_bends = n_latent
         self.prompts, self.in_features = prompts, in_features
-        self.width = features.dim if in_features else n_latent
+        self.width = features.point_dim if in_features else n_latent
         self.n_context = 0 if prompts is None else prompts.shape[1]
         self.shapes = [(n_latent, features.dim), (n_groups, self.width), (n_groups, self.width, self.n_context)]
         self.ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
         self.size = int(self.ends[-1])
-
-    def with_ridge(self, ridge: float) -> IdealTable:
-        """The same with another ridge."""
-        return IdealTable(
-            self.features,
-            self.n_groups,
-            self.n_latent,
-            ridge,
-            prompts=self.prompts,
-            in_features=self.in_features,
-        )
 
     def parts(self, x: Vector) -> tuple[Any, Any, Any]:
         """The map A, the prototypes P and the prompt maps B within x, as views."""
@@ -77,19 +66,19 @@ class IdealTable(ItemTable):
         found = [x[a:b].reshape(s) for a, b, s in zip(starts, self.ends, self.shapes, strict=True)]
         return found[0], found[1], found[2]
 
-    def _moved(self, b: np.ndarray, k: int) -> Float[np.ndarray, "items width"] | float:
-        return self.prompts @ b[k].T if self.prompts is not None else 0.0
+    def prototypes(self, x: Vector) -> Float[np.ndarray, "groups latent"]:
+        """Where the prototypes are in the space (for the average prompt)."""
+        a, p, _ = self.parts(x)
+        return self.features.lift(p)[0] @ a.T if self.in_features else np.array(p)
 
     def at(self, x: Vector) -> tuple[Table, PullBack]:
         """The rewards at x, and the way back."""
-        a, p, b = self.parts(x)
-        f = self.features.matmul(a.T)
-        seen = p @ a.T if self.in_features else p
+        a, _, b = self.parts(x)
+        f, seen = self.features.matmul(a.T), self.prototypes(x)
         out = 2.0 * f @ seen.T - np.einsum("ij,ij->i", f, f)[:, None]
         if self.prompts is not None:
             for k in range(self.n_groups):
-                moved = self._moved(b, k)
-                out[:, k] += 2.0 * np.einsum("ij,ij->i", f, moved @ a.T if self.in_features else moved)
+                out[:, k] += 2.0 * np.einsum("ij,ij->i", f, self.prompts @ b[k].T)
         return out, lambda slope: self._pull_back(x, f, seen, slope)
 
     def _pull_back(self, x: Vector, f: np.ndarray, seen: np.ndarray, slope: Table) -> Vector:
@@ -98,19 +87,16 @@ class IdealTable(ItemTable):
         da, dp, db = self.parts(out)
         df = 2.0 * (slope @ seen - slope.sum(axis=1)[:, None] * f)
         dseen = 2.0 * slope.T @ f
-        dp[:] = dseen @ a if self.in_features else dseen
         if self.in_features:
-            da += dseen.T @ p
+            lifted, down = self.features.lift(p)
+            dp[:] = down(dseen @ a)
+            da += dseen.T @ lifted
+        else:
+            dp[:] = dseen
         if self.prompts is not None:
             for k in range(self.n_groups):
-                moved = self._moved(b, k)
-                weighted = slope[:, k : k + 1] * f
-                df += 2.0 * slope[:, k : k + 1] * (moved @ a.T if self.in_features else moved)
-                dmoved = 2.0 * weighted
-                if self.in_features:
-                    da += dmoved.T @ moved
-                    dmoved = dmoved @ a
-                db[k] = dmoved.T @ self.prompts
+                df += 2.0 * slope[:, k : k + 1] * (self.prompts @ b[k].T)
+                db[k] = (2.0 * slope[:, k : k + 1] * f).T @ self.prompts
         da += self.features.rmatmul(df).T
         return out
 
@@ -139,7 +125,7 @@ class IdealTable(ItemTable):
         faint = rng.normal(size=(self.n_latent - rank, self.features.dim))
         a[rank:] = FAINT * s.mean() * faint / np.linalg.norm(faint, axis=1, keepdims=True)
         latent[:, rank:] = FAINT * np.abs(latent).mean() * rng.normal(size=(self.n_groups, self.n_latent - rank))
-        p[:] = latent @ np.linalg.pinv(a).T if self.in_features else latent
+        p[:] = latent @ np.linalg.pinv(a[:, : self.width]).T if self.in_features else latent
         return x
 
     def preconditioner(
@@ -150,8 +136,7 @@ class IdealTable(ItemTable):
         With differences of items independent of who judges them, and items of each other, the curvature for A is
         4 p(1 - p) (E aa' + E ff') x sum dd', where a is a user's ideal point and d an answer's difference.
         """
-        a, p, _ = self.parts(x)
-        seen = p @ a.T if self.in_features else p
+        a, seen = self.parts(x)[0], self.prototypes(x)
         strength = 4.0 * TYPICAL_CURVATURE
         spread = a @ gram @ a.T
         latent = strength * (seen.T @ seen / self.n_groups + 0.5 * spread / max(problem.total_weight, 1e-12))
@@ -159,13 +144,12 @@ class IdealTable(ItemTable):
         size = np.maximum(size, FLOOR * max(size[-1], 1e-12))
         solve_map = solver_of(gram, self.ridge / float(np.exp(np.mean(np.log(size)))))
         share = strength / self.n_groups
-        solve_points = solver_of(share * (a.T @ spread @ a if self.in_features else spread), self.ridge)
+        among = a[:, : self.width]
+        solve_points = solver_of(share * (among.T @ spread @ among if self.in_features else spread), self.ridge)
         if self.prompts is not None:
             left, _, weight = sketch(problem, self.n_context, rng)
             h = self.prompts[left] * np.sqrt(weight / max(problem.total_weight, 1e-12))[:, None]
-            mean = float(np.trace(spread)) / self.n_latent
-            mean *= float(np.mean(np.sum(a**2, axis=0))) if self.in_features else 1.0
-            solve_prompts = solver_of(share * mean * (h.T @ h), self.ridge)
+            solve_prompts = solver_of(share * float(np.trace(spread)) / self.n_latent * (h.T @ h), self.ridge)
 
         def apply(gradient: Vector) -> Vector:
             out = np.empty_like(gradient)

@@ -74,10 +74,6 @@ class ItemTable(ABC):
     def permuted(self, x: Vector, order: Int[np.ndarray, " groups"]) -> Vector:
         """The same with groups in another order."""
 
-    @abstractmethod
-    def with_ridge(self, ridge: float) -> ItemTable:
-        """The same with another ridge."""
-
     def table(self, x: Vector) -> Table:
         """The rewards at x."""
         return self.at(x)[0]
@@ -121,10 +117,6 @@ class HeadTable(ItemTable):
         self.features, self.n_groups, self.ridge, self.quadratic = features, n_groups, ridge, quadratic
         self.n_heads = features.dim * n_groups
         self.size = self.n_heads + int(quadratic)
-
-    def with_ridge(self, ridge: float) -> HeadTable:
-        """The same with another ridge."""
-        return HeadTable(self.features, self.n_groups, ridge, quadratic=self.quadratic)
 
     def heads(self, x: Vector) -> Float[np.ndarray, "dim groups"]:
         """The heads within x, as a view."""

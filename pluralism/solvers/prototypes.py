@@ -22,7 +22,7 @@ from pluralism.solvers.objective import log_softmax
 from pluralism.solvers.pairs import PairProblem, pair_pass
 from pluralism.solvers.prototype_starts import PrototypeStarts
 from pluralism.solvers.sampled_users import sampled_users
-from pluralism.solvers.simplex_users import dirichlet_prior, place_users
+from pluralism.solvers.simplex_users import UserPosterior, dirichlet_prior, place_users, user_posterior
 
 __all__ = ["PrototypeFit", "fit_prototypes"]
 
@@ -33,7 +33,7 @@ PILOT_ITERATIONS = 10
 FIRST_STAGE = 3
 LEAST_WEIGHT = 1e-12
 CONCENTRATION = 2.0
-EVIDENCE_ROWS = 40_000
+EVIDENCE_ROWS, EVIDENCE_DRAWS = 40_000, 128
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,11 @@ def fit_prototypes(
     elif n_groups > 1:
         some = sampled_users(problem, EVIDENCE_ROWS, rng)
         rewards = item_table.table(x)[some.items]
-        alpha = dirichlet_prior(some.problem, rewards, alpha if start is None else start[1])
+
+        def posterior(trial: Float[np.ndarray, " groups"]) -> UserPosterior:
+            return user_posterior(some.problem, rewards, trial, n_draws=EVIDENCE_DRAWS)
+
+        alpha = dirichlet_prior(alpha if start is None else start[1], some.problem.voters, posterior)
     order = np.argsort(-np.round(alpha / alpha.sum(), 12), kind="stable")
     return PrototypeFit(
         x=item_table.permuted(x, order),

@@ -12,6 +12,7 @@ is convex and has an interior solution for every positive alpha; without answers
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,17 @@ from pluralism.solvers.simplex_kernels import place_chunk, place_parallel
 from pluralism.solvers.simplex_posterior_kernels import posterior_chunk, posterior_parallel
 from pluralism.solvers.threads import threads_for_square
 
-__all__ = ["PlacedUsers", "UserPosterior", "dirichlet_prior", "place_users", "user_posterior"]
+__all__ = [
+    "PlacedUsers",
+    "UserPosterior",
+    "dirichlet_draws",
+    "dirichlet_moments",
+    "dirichlet_prior",
+    "place_users",
+    "user_posterior",
+]
 
 N_DRAWS = 256
-FEW_DRAWS = 128
 LEAST, MOST = 0.02, 200.0
 LOG_ALPHA_SD = 2.0
 TINY = 1e-300
@@ -133,10 +141,9 @@ def user_posterior(
     answers.
     """
     n_users = problem.n_users
-    total = alpha.sum()
-    mean = np.tile(alpha / total, (n_users, 1))
-    log_mean = np.tile(digamma(alpha) - digamma(total), (n_users, 1))
-    covariance = np.tile((np.diag(mean[0]) - np.outer(mean[0], mean[0])) / (total + 1.0), (n_users, 1, 1))
+    prior = dirichlet_moments(alpha)
+    mean, log_mean = np.tile(prior[0], (n_users, 1)), np.tile(prior[1], (n_users, 1))
+    covariance = np.tile(prior[2], (n_users, 1, 1))
     ess, evidence = np.full(n_users, float(n_draws)), np.zeros(n_users)
     if n_users == 0:
         return UserPosterior(mean, log_mean, covariance, ess, evidence)
@@ -151,25 +158,24 @@ def user_posterior(
 
 
 def dirichlet_prior(
-    problem: PairProblem,
-    table: Float[np.ndarray, "items groups"],
     alpha: Float[np.ndarray, " groups"],
+    voters: Float[np.ndarray, " users"],
+    posterior: Callable[[Float[np.ndarray, " groups"]], UserPosterior],
     *,
     n_iter: int = 12,
     tol: float = 1e-2,
 ) -> Float[np.ndarray, " groups"]:
     """Empirical Bayes: the alpha under which the users' answers are most likely, from a start at `alpha`.
 
-    EM (expectations of log w under each user's posterior; Minka, Estimating a Dirichlet distribution, 2000, for the M
-    step), two steps at a time, extrapolated (Varadhan and Roland 2008). A log-normal prior around 1 keeps alpha finite
-    where few users say little.
+    `posterior` places the users under an alpha; `voters` is 1 for those who count. EM (expectations of log w under
+    each user's posterior; Minka, Estimating a Dirichlet distribution, 2000, for the M step), two steps at a time,
+    extrapolated (Varadhan and Roland 2008). A log-normal prior around 1 keeps alpha finite where few users say little.
     """
-    voters = problem.voters
-    if table.shape[1] == 1 or voters.sum() == 0:
+    if len(alpha) == 1 or voters.sum() == 0:
         return alpha
     for _ in range(n_iter):
-        first = _em_step(problem, table, alpha, voters)
-        second = _em_step(problem, table, first, voters)
+        first = _em_step(alpha, voters, posterior)
+        second = _em_step(first, voters, posterior)
         move, bend = np.log(first / alpha), np.log(second / first) - np.log(first / alpha)
         length = np.clip(np.linalg.norm(move) / max(float(np.linalg.norm(bend)), 1e-12), 1.0, 8.0)
         jumped = np.log(alpha) + 2.0 * length * move + length**2 * bend
@@ -182,12 +188,11 @@ def dirichlet_prior(
 
 
 def _em_step(
-    problem: PairProblem,
-    table: Float[np.ndarray, "items groups"],
     alpha: Float[np.ndarray, " groups"],
     voters: Float[np.ndarray, " users"],
+    posterior: Callable[[Float[np.ndarray, " groups"]], UserPosterior],
 ) -> Float[np.ndarray, " groups"]:
-    logs = voters @ user_posterior(problem, table, alpha, n_draws=FEW_DRAWS).log_mean
+    logs = voters @ posterior(alpha).log_mean
     count = voters.sum()
 
     def objective(log_alpha: Float[np.ndarray, " groups"]) -> tuple[float, Float[np.ndarray, " groups"]]:
@@ -206,8 +211,17 @@ def _rows(problem: PairProblem) -> tuple[np.ndarray, ...]:
     return p.chunks, p.user_start, p.left, p.right, p.outcome, p.weight
 
 
-def _draws(alpha: Float[np.ndarray, " groups"], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log weights of Dirichlet draws with their log density below and the density's constant last; normal draws.
+def dirichlet_moments(
+    alpha: Float[np.ndarray, " groups"],
+) -> tuple[Float[np.ndarray, " groups"], Float[np.ndarray, " groups"], Float[np.ndarray, "groups groups"]]:
+    """Mean of w, mean of log w and covariance of w."""
+    total = alpha.sum()
+    mean = alpha / total
+    return mean, digamma(alpha) - digamma(total), (np.diag(mean) - np.outer(mean, mean)) / (total + 1.0)
+
+
+def dirichlet_draws(alpha: Float[np.ndarray, " groups"], size: int) -> Float[np.ndarray, "draws groups"]:
+    """Logarithms of quasi-random Dirichlet draws.
 
     The gamma variates are made as gamma(a + 1) U^(1/a), in logarithms, so that small alphas do not underflow.
     """
@@ -216,6 +230,12 @@ def _draws(alpha: Float[np.ndarray, " groups"], size: int) -> tuple[np.ndarray, 
     uniform = np.clip(uniform, 1e-10, 1.0 - 1e-10)
     logs = np.log(gammaincinv(alpha + 1.0, uniform[:, :n_groups])) + np.log(uniform[:, n_groups:]) / alpha
     logs -= np.logaddexp.reduce(logs, axis=1)[:, None]
+    return logs
+
+
+def _draws(alpha: Float[np.ndarray, " groups"], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log weights of Dirichlet draws with their log density below and the density's constant last; normal draws."""
+    n_groups, logs = len(alpha), dirichlet_draws(alpha, size)
     constant = float(gammaln(alpha.sum()) - gammaln(alpha).sum())
     density = constant + logs @ alpha
     normal = norm.ppf(np.clip(qmc.Sobol(max(n_groups - 1, 1), seed=np.random.default_rng(1)).random(size), TINY, 1.0))

@@ -11,9 +11,10 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from pluralism.solvers.features import SMALL
 from pluralism.solvers.pairs import PairProblem
 
-__all__ = ["suitable_threads", "threads_for_square"]
+__all__ = ["suitable_threads", "threads_for_square", "threads_for_torch"]
 
 SMALL_SQUARE = 1024
+FEW_ROWS = 20_000
 
 
 @contextmanager
@@ -39,6 +40,19 @@ def threads_for_square(dim: int) -> Iterator[None]:
         return
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@contextmanager
+def threads_for_torch(rows: int) -> Iterator[None]:
+    """Hold torch to one thread for few rows: threads that wait for each other cost more than the arithmetic."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if rows <= FEW_ROWS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @cache

@@ -1,0 +1,228 @@
+"""Ideal points by minibatches: a map with a hidden layer, prototypes and users' weights together, stopped early.
+
+This is how PAL was published, made cheap: an item is mapped once a batch however often it occurs, users are one matrix,
+and the hidden layer reads the leading principal axes, on equal terms. It serves where no exact solver does: to learn a
+hidden layer, for hinges, and for prototypes that are mixed before they are mapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from pluralism.solvers import PairProblem
+from pluralism.solvers.centred_features import CentredFeatures
+from pluralism.solvers.threads import threads_for_torch
+
+__all__ = ["Loss", "Mixing", "Network", "gelu", "hidden_start", "train_network"]
+
+Loss = Literal["logistic", "hinge"]
+Mixing = Literal["latent", "features", "mixed"]
+BATCH = 2048
+RATE = 3e-3
+USER_RATE = 3e-2
+EPOCHS = 40
+SCORED_EPOCH = 0.5
+PATIENCE = 3
+WORTH_KEEPING = 1e-4
+MOST_AXES = 128
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Network:
+    """A map f(x) = linear x + out gelu(weight x + bias), prototypes, and users' weights on them.
+
+    Attributes
+    ----------
+    linear : array of shape (latent, dim)
+    weight, bias, out : arrays of shape (hidden, dim), (hidden,) and (latent, hidden)
+    points : array of shape (groups, latent) or (groups, dim)
+        Prototypes, in the space or among the features.
+    users : array of shape (users, groups)
+        On the simplex.
+    mixing : {"latent", "features", "mixed"}
+        Ideal points are users @ points, users @ f(points) or f(users @ points).
+    """
+
+    linear: Float[np.ndarray, "latent dim"]
+    weight: Float[np.ndarray, "hidden dim"]
+    bias: Float[np.ndarray, " hidden"]
+    out: Float[np.ndarray, "latent hidden"]
+    points: Float[np.ndarray, "groups width"]
+    users: Float[np.ndarray, "users groups"]
+    mixing: Mixing
+
+    def map(self, x: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows latent"]:
+        """Where features lead."""
+        return x @ self.linear.T + gelu(x @ self.weight.T + self.bias) @ self.out.T
+
+    def map_items(self, features: CentredFeatures) -> Float[np.ndarray, "items latent"]:
+        """Where items are."""
+        units = gelu(features.matmul(self.weight.T) + self.bias)
+        return features.matmul(self.linear.T) + units @ self.out.T
+
+    def ideal_points(self, weights: Float[np.ndarray, "rows groups"]) -> Float[np.ndarray, "rows latent"]:
+        """Where somebody with these weights is."""
+        if self.mixing == "mixed":
+            return self.map(weights @ self.points)
+        return weights @ (self.points if self.mixing == "latent" else self.map(self.points))
+
+
+def gelu(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """X times the normal distribution function of x."""
+    from scipy.special import ndtr
+
+    return x * ndtr(x)
+
+
+def hidden_start(
+    gram: Float[np.ndarray, "dim dim"], total_weight: float, hidden: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "hidden axes"], Float[np.ndarray, "dim axes"]]:
+    """Random weights on principal axes, and the axes: features times them have a mean squared norm of 1.
+
+    Axes of less than the mean variance are not stretched to the size of the others.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    variance = gram / (2.0 * max(total_weight, TINY))
+    axes = min(MOST_AXES, len(gram))
+    directions, size, _ = randomized_svd(variance, axes, random_state=int(rng.integers(2**31)))
+    lifted = size + np.trace(variance) / len(gram) + TINY
+    project = directions / np.sqrt(lifted * max(float(np.sum(size / lifted)), TINY))
+    # inputs have a norm of about 1, so that units start with inputs of about 2
+    return 2.0 * rng.normal(size=(hidden, axes)), project
+
+
+def train_network(
+    train: PairProblem,
+    held: PairProblem,
+    features: CentredFeatures,
+    start: Network,
+    project: Float[np.ndarray, "dim axes"],
+    *,
+    loss: Loss,
+    ridge: float,
+    alpha: Float[np.ndarray, " groups"],
+    rng: np.random.Generator,
+) -> Network:
+    """The network where the loss of `held` was least, by Adam on batches of 2,048 answers.
+
+    Parameters
+    ----------
+    start : Network
+        Its `weight` is on the projected features (hidden, axes); that of the result is on the features.
+    project : array of shape (dim, axes)
+        What the hidden layer reads of the features.
+    loss : {"logistic", "hinge"}
+        log(1 + e^-z) of differences of squared distances, or max(0, 1 - m) of differences of distances.
+    ridge : float
+        On map, layer and prototypes; on the layer's inputs over their number.
+    alpha : array of shape (groups,)
+        Of the users' prior, alpha log w in softmax coordinates.
+    """
+    with threads_for_torch(len(train.left)):
+        return _train(train, held, features, start, project, loss, ridge, alpha, rng)
+
+
+def _train(
+    train: PairProblem,
+    held: PairProblem,
+    features: CentredFeatures,
+    start: Network,
+    project: np.ndarray,
+    loss: Loss,
+    ridge: float,
+    alpha: np.ndarray,
+    rng: np.random.Generator,
+) -> Network:
+    import torch
+    from torch.nn.functional import gelu as torch_gelu
+    from torch.nn.functional import softplus
+
+    def parameter(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.array(values, dtype=np.float32)).requires_grad_(True)
+
+    logits = parameter(np.log(np.maximum(start.users, 1e-6)))
+    names = ("linear", "weight", "bias", "out", "points")
+    w = {name: parameter(getattr(start, name)) for name in names}
+    groups: list[dict[str, Any]] = [{"params": list(w.values())}, {"params": [logits], "lr": USER_RATE}]
+    optimiser = torch.optim.Adam(groups, lr=RATE)
+    axes = torch.from_numpy(project.astype(np.float32))
+    prior = torch.from_numpy(np.asarray(alpha, dtype=np.float32))
+    items = np.flatnonzero((train.played > 0) | (held.played > 0))
+    position = np.zeros(train.n_items, dtype=np.int64)
+    position[items] = np.arange(len(items))
+    x = torch.from_numpy(features.rows(items).astype(np.float32))
+    read = x @ axes
+    total = max(train.total_weight, TINY)
+
+    def mapped(rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        return rows @ w["linear"].T + torch_gelu(inputs @ w["weight"].T + w["bias"]) @ w["out"].T
+
+    def ideal_points(weights: torch.Tensor) -> torch.Tensor:
+        if start.mixing == "latent":
+            return weights @ w["points"]
+        rows = w["points"] if start.mixing == "features" else weights @ w["points"]
+        found = mapped(rows, rows @ axes)
+        return weights @ found if start.mixing == "features" else found
+
+    def columns(problem: PairProblem) -> tuple[torch.Tensor, ...]:
+        codes = (problem.user, position[problem.left], position[problem.right])
+        numbers = (problem.outcome.astype(np.float32), problem.weight.astype(np.float32))
+        return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in (*codes, *numbers))
+
+    def losses(rows: tuple[torch.Tensor, ...], part: torch.Tensor) -> torch.Tensor:
+        user, left, right, outcome, mass = (column[part] for column in rows)
+        shown, index = torch.unique(torch.cat([left, right]), return_inverse=True)
+        people, who = torch.unique(user, return_inverse=True)
+        goal = ideal_points(torch.softmax(logits[people], dim=1))[who]
+        gap = (mapped(x[shown], read[shown])[index].view(2, len(left), -1) - goal).square().sum(2)
+        if loss == "logistic":
+            z = gap[1] - gap[0]
+            return mass * (softplus(z) - outcome * z)
+        near, far = torch.sqrt(gap + TINY)
+        margin = far - near
+        return mass * (outcome * torch.relu(1.0 - margin) + (1.0 - outcome) * torch.relu(1.0 + margin))
+
+    def penalty() -> torch.Tensor:
+        plain = sum((w[name].square().sum() for name in ("linear", "out", "points")), torch.zeros(()))
+        return ridge / 2 * (plain + w["weight"].square().sum() / w["weight"].shape[1])
+
+    train_rows, held_rows = columns(train), columns(held)
+    everything = torch.arange(len(held.left))
+
+    def score() -> float:
+        with torch.no_grad():
+            parts = [float(losses(held_rows, part).sum()) for part in everything.split(16 * BATCH)]
+        return sum(parts)
+
+    def state() -> Network:
+        arrays = {name: w[name].detach().numpy().astype(np.float64) for name in names}
+        arrays["weight"] = arrays["weight"] @ project.T
+        users = torch.softmax(logits, dim=1).detach().numpy().astype(np.float64)
+        return Network(**arrays, users=users / users.sum(axis=1, keepdims=True), mixing=start.mixing)
+
+    every = max(1, int(SCORED_EPOCH * len(train.left) / BATCH))
+    best, kept, waiting, step = np.inf, state(), 0, 0
+    for _ in range(EPOCHS):
+        for part in torch.from_numpy(rng.permutation(len(train.left))).split(BATCH):
+            optimiser.zero_grad()
+            share = float(len(part)) / max(len(train.left), 1)
+            fit = losses(train_rows, part).sum() / (share * total)
+            (fit + (penalty() - (torch.log_softmax(logits, dim=1) @ prior).sum()) / total).backward()
+            optimiser.step()
+            step += 1
+            if step % every == 0:
+                # at first the units are of no use yet, so the first score is kept whatever it is
+                found = score()
+                if found < best - WORTH_KEEPING * max(held.total_weight, 1.0):
+                    best, kept, waiting = found, state(), 0
+                else:
+                    waiting += 1
+            if waiting == PATIENCE:
+                return kept
+    return kept
