@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,7 +22,8 @@ from pluralism.elicitation.aggregators.aggregator import Aggregator
 from pluralism.elicitation.aggregators.ranking import GraphRanking
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.elicitation.exports.layout import COLUMN, ROW, layered_layout
-from pluralism.elicitation.exports.page_data import page_data
+from pluralism.elicitation.exports.page_data import VERDICT_WORDS, page_data
+from pluralism.elicitation.exports.page_words import PAGE_WORDS
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.uncertainty.edge_posterior import EdgePosteriors, edge_posteriors
 from pluralism.printable import printable
@@ -30,7 +32,7 @@ from pluralism.random import RNG
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["graph_page"]
+__all__ = ["graph_body", "graph_page"]
 
 RADIUS = 16.0
 _KINDS = {"wiser": "", "not wiser": "less", "insufficient evidence": "open"}
@@ -69,12 +71,8 @@ def graph_page(
     """
     from markupsafe import Markup
 
-    draws = n_bootstrap if isinstance(graph, MoralGraph) and len(graph.participants) > 1 else 0
-    ranking = aggregate(graph, rule, n_bootstrap=draws, level=level, rng=rng)
-    posteriors = edge_posteriors(graph, level=level)
-    picture = _Picture.of(graph, ranking, posteriors)
     style, script = _resource("moral_graph.css"), _resource("moral_graph.js")
-    data = page_data(graph, ranking, posteriors, votes=votes)
+    body = graph_body(graph, rule=rule, n_bootstrap=n_bootstrap, level=level, votes=votes, rng=rng)
     return (
         _environment()
         .get_template("moral_graph.html.j2")
@@ -83,19 +81,51 @@ def graph_page(
             policy=_policy(style, script),
             style=Markup(style),
             script=Markup(script),
-            data=Markup(_embedded(data)),
-            ranking=ranking,
-            overview=_overview(graph, posteriors),
-            contexts=list(enumerate(data["contexts"])),
-            level=f"{level:.0%}",
-            width=picture.width,
-            height=picture.height,
-            values=picture.values,
-            edges=picture.edges,
-            rows=_rows(graph, ranking),
-            made=f"Rule {ranking.rule}; {draws:,} resamples of the participants.",
+            **body,
         )
     )
+
+
+def graph_body(
+    graph: MoralGraph | CountedGraph,
+    *,
+    rule: str | Aggregator = "bradley-terry",
+    n_bootstrap: int = 500,
+    level: float = 0.95,
+    votes: bool = True,
+    words: Mapping[str, str] = PAGE_WORDS,
+    rng: RNG = 0,
+) -> dict[str, Any]:
+    """What the template ``moral_graph_body.html.j2`` shows, for a page that has its own head, style and script.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        In the language of the page, with the keys of `pluralism.elicitation.exports.page_words.PAGE_WORDS`.
+
+    The others are those of `graph_page`.
+    """
+    from markupsafe import Markup
+
+    draws = n_bootstrap if isinstance(graph, MoralGraph) and len(graph.participants) > 1 else 0
+    ranking = aggregate(graph, rule, n_bootstrap=draws, level=level, rng=rng)
+    posteriors = edge_posteriors(graph, level=level)
+    picture = _Picture.of(graph, ranking, posteriors, words)
+    data = page_data(graph, ranking, posteriors, votes=votes, words=words)
+    return {
+        "words": words,
+        "data": Markup(_embedded(data)),
+        "ranking": ranking,
+        "overview": _overview(graph, posteriors, words),
+        "contexts": list(enumerate(data["contexts"])),
+        "level": f"{level:.0%}",
+        "width": picture.width,
+        "height": picture.height,
+        "values": picture.values,
+        "edges": picture.edges,
+        "rows": _rows(graph, ranking, words),
+        "made": words["made"].format(rule=ranking.rule, draws=f"{draws:,}"),
+    }
 
 
 @dataclass(frozen=True)
@@ -108,7 +138,13 @@ class _Picture:
     edges: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, graph: MoralGraph | CountedGraph, ranking: GraphRanking, posteriors: EdgePosteriors) -> _Picture:
+    def of(
+        cls,
+        graph: MoralGraph | CountedGraph,
+        ranking: GraphRanking,
+        posteriors: EdgePosteriors,
+        words: Mapping[str, str],
+    ) -> _Picture:
         counted = posteriors.graph
         frame = ranking.to_frame()
         place = {name: i for i, name in enumerate(counted.ids)}
@@ -144,12 +180,12 @@ class _Picture:
                     "kind": _KINDS[verdicts[e]],
                     "number": e,
                     "layer": verdicts[e] != "insufficient evidence",
-                    "said": f"{titles[0]} → {titles[1]}: {yes} yes, {no} no, {unsure} not sure",
+                    "said": words["said"].format(source=titles[0], wiser=titles[1], yes=yes, no=no, unsure=unsure),
                     "source_title": titles[0],
                     "wiser_title": titles[1],
                     "counts": (yes, no, unsure),
                     "p": float(posteriors.p_wiser[e]),
-                    "verdict": verdicts[e],
+                    "verdict": words[VERDICT_WORDS[verdicts[e]]],
                 }
             )
         size = where.max(axis=0, initial=0.0) + np.array([COLUMN, ROW]) / 2.0
@@ -171,7 +207,7 @@ def _towards(centre: np.ndarray, target: np.ndarray) -> np.ndarray:
     return centre + way / (float(np.hypot(*way)) or 1.0) * (RADIUS + 3.0)
 
 
-def _rows(graph: MoralGraph | CountedGraph, ranking: GraphRanking) -> list[dict[str, Any]]:
+def _rows(graph: MoralGraph | CountedGraph, ranking: GraphRanking, words: Mapping[str, str]) -> list[dict[str, Any]]:
     cards = graph.values if isinstance(graph, MoralGraph) else graph.cards
     rows = []
     for row in ranking.to_frame().to_pylist():
@@ -181,7 +217,9 @@ def _rows(graph: MoralGraph | CountedGraph, ranking: GraphRanking) -> list[dict[
                 "rank": row["rank"],
                 "title": " ".join(row["title"].split()),
                 "policies": list(cards[row["id"]].policies),
-                "ranks": f"{row['rank_low']:g} to {row['rank_high']:g}" if sure else "–",
+                "ranks": words["range"].format(low=f"{row['rank_low']:g}", high=f"{row['rank_high']:g}")
+                if sure
+                else "–",
                 "p_top": f"{row['p_top']:.2f}" if sure else "–",
                 "votes": row["votes"],
             }
@@ -189,13 +227,16 @@ def _rows(graph: MoralGraph | CountedGraph, ranking: GraphRanking) -> list[dict[
     return rows
 
 
-def _overview(graph: MoralGraph | CountedGraph, posteriors: EdgePosteriors) -> str:
-    n_pairs = posteriors.graph.n_edges
+def _overview(graph: MoralGraph | CountedGraph, posteriors: EdgePosteriors, words: Mapping[str, str]) -> str:
+    pairs = f"{posteriors.graph.n_edges:,}"
     if isinstance(graph, CountedGraph):
-        return f"{graph.n_values:,} values, {n_pairs:,} pairs judged, {int(graph.counts.sum()):,} answers."
-    return (
-        f"{len(graph.values):,} values, {n_pairs:,} pairs judged by {len(graph.participants):,} people in "
-        f"{graph.ballots().n_votes:,} votes."
+        answers = f"{int(graph.counts.sum()):,}"
+        return words["overview_counts"].format(values=f"{graph.n_values:,}", pairs=pairs, votes=answers)
+    return words["overview"].format(
+        values=f"{len(graph.values):,}",
+        pairs=pairs,
+        people=f"{len(graph.participants):,}",
+        votes=f"{graph.ballots().n_votes:,}",
     )
 
 

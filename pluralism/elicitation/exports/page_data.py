@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pluralism.elicitation.aggregators.ranking import GraphRanking
 from pluralism.elicitation.counted_graph import CountedGraph
+from pluralism.elicitation.exports.page_words import PAGE_WORDS
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.uncertainty.edge_posterior import EdgePosteriors
 from pluralism.elicitation.vote_log import ANSWERS
 from pluralism.printable import printable
 
-__all__ = ["page_data"]
+__all__ = ["VERDICT_WORDS", "page_data"]
+
+VERDICT_WORDS = {
+    "wiser": "verdict_wiser",
+    "not wiser": "verdict_not_wiser",
+    "insufficient evidence": "verdict_open",
+}
+"""The keys of words for the verdicts on pairs."""
+_OF_THE_SCRIPT = (
+    "is_wiser", "half", "by_context", "context", "answer_yes", "answer_no", "answer_unsure", "story", "n_votes",
+    "person", "answer", "time", "comment", "replaced", "judged_with", "other_wiser", "wiser_than", "shown",
+)  # fmt: skip
 
 
 def page_data(
-    graph: MoralGraph | CountedGraph, ranking: GraphRanking, posteriors: EdgePosteriors, *, votes: bool
+    graph: MoralGraph | CountedGraph,
+    ranking: GraphRanking,
+    posteriors: EdgePosteriors,
+    *,
+    votes: bool,
+    words: Mapping[str, str] = PAGE_WORDS,
 ) -> dict[str, Any]:
     """Values, contexts and edges as plain types.
 
@@ -26,6 +44,8 @@ def page_data(
         Of the pooled graph.
     votes : bool
         Whether the votes are among them; participants are numbers.
+    words : mapping of str to str
+        Those of the page.
     """
     counted = posteriors.graph
     by_context = graph.counted() if isinstance(graph, MoralGraph) else graph
@@ -47,11 +67,12 @@ def page_data(
         title = " ".join(printable(card.title).split())
         text = " ".join([title, printable(card.description), *policies]).lower()
         found = frame[name]
-        place = "Not ranked: insufficient evidence." if found["rank"] is None else f"Rank {found['rank']}."
-        if found["rank"] is not None and ranking.uncertainty is not None:
-            place = (
-                f"Rank {found['rank']}, {found['rank_low']:g} to {found['rank_high']:g}; P(top) {found['p_top']:.2f}."
-            )
+        place = words["not_ranked"]
+        if found["rank"] is not None and ranking.uncertainty is None:
+            place = words["place_alone"].format(rank=found["rank"])
+        elif found["rank"] is not None:
+            low, high, p = f"{found['rank_low']:g}", f"{found['rank_high']:g}", f"{found['p_top']:.2f}"
+            place = words["place"].format(rank=found["rank"], low=low, high=high, p=p)
         values.append(
             {
                 "title": title,
@@ -67,14 +88,20 @@ def page_data(
             "source": int(counted.source[e]),
             "wiser": int(counted.wiser[e]),
             "p": round(float(posteriors.p_wiser[e]), 4),
-            "verdict": verdict,
+            "verdict": words[VERDICT_WORDS[verdict]],
+            "wiser_sure": verdict == "wiser",
             "rows": rows[e],
             "votes": listed[e],
             "stories": stories[e],
         }
         for e, verdict in enumerate(posteriors.verdicts)
     ]
-    return {"values": values, "contexts": [printable(name) for name in graph.contexts], "edges": edges}
+    return {
+        "values": values,
+        "contexts": [printable(name) for name in graph.contexts],
+        "edges": edges,
+        "words": {name: words[name] for name in _OF_THE_SCRIPT},
+    }
 
 
 def _add_votes(graph: MoralGraph, counted: CountedGraph, listed: list[list[Any]]) -> None:

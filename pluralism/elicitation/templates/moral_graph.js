@@ -10,7 +10,9 @@
   const edges = [];
   svg.querySelectorAll(".edge").forEach((edge) => { edges[Number(edge.dataset.edge)] = edge; });
   const values = [...svg.querySelectorAll(".value")];
-  const words = ["wiser", "not wiser", "not sure"];
+  const words = data.words;
+  const answers = [words.answer_yes, words.answer_no, words.answer_unsure];
+  const say = (text, places) => text.replace(/\{(\w+)\}/g, (_, name) => places[name]);
   controls.classList.remove("hidden");
 
   const make = (tag, text, ...children) => {
@@ -41,18 +43,18 @@
     const found = data.edges[edge];
     const source = data.values[found.source], wiser = data.values[found.wiser];
     const parts = [
-      make("h3", `Is “${wiser.title}” wiser than “${source.title}”?`),
-      make("p", `P(more than half say wiser) = ${found.p.toFixed(2)}: ${found.verdict}.`),
-      table("Answers by context", ["context", ...words], rowsOf(edge).map((row) => [data.contexts[row[0]] || "–", ...row[1]])),
+      make("h3", say(words.is_wiser, { wiser: wiser.title, source: source.title })),
+      make("p", say(words.half, { p: found.p.toFixed(2), verdict: found.verdict })),
+      table(words.by_context, [words.context, ...answers], rowsOf(edge).map((row) => [data.contexts[row[0]] || "–", ...row[1]])),
     ];
-    for (const story of found.stories) parts.push(make("h3", "The story"), make("p", story));
+    for (const story of found.stories) parts.push(make("h3", words.story), make("p", story));
     const votes = found.votes.filter((vote) => context.value === "" || String(vote.context) === context.value);
     if (votes.length) {
       parts.push(table(
-        `${votes.length} votes; those later replaced by the same person are marked`,
-        ["person", "answer", "context", "time", "comment"],
+        say(words.n_votes, { n: votes.length }),
+        [words.person, words.answer, words.context, words.time, words.comment],
         votes.map((vote) => [
-          vote.person, words[vote.answer] + (vote.counts ? "" : " (replaced)"), data.contexts[vote.context] || "–",
+          vote.person, answers[vote.answer] + (vote.counts ? "" : words.replaced), data.contexts[vote.context] || "–",
           vote.time || "–", vote.comment || "",
         ]),
       ));
@@ -70,12 +72,12 @@
     const list = make("ul", null, ...near.filter((number) => rowsOf(number).length).map((number) => {
       const edge = data.edges[number];
       const other = data.values[edge.source === value ? edge.wiser : edge.source].title;
-      const button = make("button", edge.source === value ? `${other} wiser?` : `wiser than ${other}?`);
+      const button = make("button", say(edge.source === value ? words.other_wiser : words.wiser_than, { title: other }));
       button.type = "button";
       button.addEventListener("click", () => showEdge(number));
       return make("li", null, button);
     }));
-    show(...parts, make("h3", "Judged with"), list);
+    show(...parts, make("h3", words.judged_with), list);
     choose(values[value]);
     edges.forEach((edge, number) => edge.classList.toggle("dim", !near.includes(number)));
   };
@@ -86,7 +88,7 @@
     const used = new Set();
     edges.forEach((edge, number) => {
       const one = data.edges[number];
-      const here = rowsOf(number).length > 0 && (!sure.checked || one.verdict === "wiser");
+      const here = rowsOf(number).length > 0 && (!sure.checked || one.wiser_sure);
       edge.classList.toggle("hidden", !here);
       edge.classList.toggle("dim", wanted !== "" && !found[one.source] && !found[one.wiser]);
       if (here) used.add(one.source).add(one.wiser);
@@ -95,7 +97,7 @@
       value.classList.toggle("hidden", (context.value !== "" || sure.checked) && !used.has(number));
       value.classList.toggle("dim", wanted !== "" && !found[number]);
     });
-    document.getElementById("count").textContent = `${edges.filter((edge) => !edge.classList.contains("hidden")).length} pairs shown`;
+    document.getElementById("count").textContent = say(words.shown, { n: edges.filter((edge) => !edge.classList.contains("hidden")).length });
   };
   for (const control of [context, search, sure]) control.addEventListener("input", filter);
 
