@@ -57,6 +57,7 @@ _NAMES = {
     "to_published": "exports.published_json",
     "transitivity": "structure.transitivity",
     "votes_needed": "structure.votes_needed",
+    "voting_curve": "simulation.voting_curve",
     "write_graph": "exports.graph_files",
 }
 
@@ -103,6 +104,7 @@ __all__ = [
     "to_published",
     "transitivity",
     "votes_needed",
+    "voting_curve",
     "write_graph",
 ]
 
@@ -132,6 +134,7 @@ if TYPE_CHECKING:
     from pluralism.elicitation.query_selection.select_questions import select_questions
     from pluralism.elicitation.simulation.people import simulate_people
     from pluralism.elicitation.simulation.study import simulate_study
+    from pluralism.elicitation.simulation.voting_curve import voting_curve
     from pluralism.elicitation.structure.agreement import aggregator_agreement
     from pluralism.elicitation.structure.feedback_arcs import feedback_arcs
     from pluralism.elicitation.structure.influence import participant_influence

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from moral_graphs import counted_votes, make_graph, vote
+from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 
 from pluralism.data import Items, simulate_mixture
+from pluralism.elicitation.aggregators.aggregate import aggregate
 from pluralism.elicitation.hypothesis import UpgradeHypothesis
 from pluralism.elicitation.query_selection.acquisition import bald, expected_best, group_disagreement, uncertainty
 from pluralism.elicitation.query_selection.batch_bald import _told, batch_bald
+from pluralism.elicitation.query_selection.curve import LearningCurve
 from pluralism.elicitation.query_selection.information_gain import expected_gain, information_gain_of
 from pluralism.elicitation.query_selection.learning_curve import learning_curve
 from pluralism.elicitation.query_selection.lottery import lottery, lottery_of
@@ -22,6 +28,10 @@ from pluralism.elicitation.query_selection.reward_samples import RewardSamples, 
 from pluralism.elicitation.query_selection.select_comparisons import acquisitions, select_comparisons
 from pluralism.elicitation.query_selection.select_questions import select_questions
 from pluralism.elicitation.query_selection.simple import convergence, popular, random_questions, sparsest
+from pluralism.elicitation.simulation.people import simulate_people
+from pluralism.elicitation.simulation.recovery import recovery
+from pluralism.elicitation.simulation.study import simulate_study
+from pluralism.elicitation.simulation.voting_curve import voting_curve
 from pluralism.errors import DataError, UsageError
 from pluralism.models import BradleyTerry, GeneralPreference, MixtureBradleyTerry
 from pluralism.solvers.davidson import answer_probabilities
@@ -115,8 +125,10 @@ def test_questions_for_a_participant() -> None:
             select_questions(graph, **wrong)  # pyright: ignore
 
 
-def samples(left: list, right: list, weight: list) -> RewardSamples:
-    return RewardSamples(np.array(left, float), np.array(right, float), np.array(weight, float))
+def samples(left: list, right: list, weight: list, prompt: list | None = None) -> RewardSamples:
+    return RewardSamples(
+        np.array(left, float), np.array(right, float), np.array(weight, float), np.array(prompt or [-1] * len(weight))
+    )
 
 
 def test_measures_of_comparisons_by_hand() -> None:
@@ -125,20 +137,25 @@ def test_measures_of_comparisons_by_hand() -> None:
     h = lambda p: -(p * np.log(p) + (1 - p) * np.log(1 - p))  # noqa: E731
     assert bald(one) == pytest.approx([0.0, np.log(2) - h(expit(3))], abs=1e-9)
     assert uncertainty(one) == pytest.approx([h(expit(2)), np.log(2)])
-    assert expected_best(one) == pytest.approx([0.0, 1.5])
+    # the best item is expected to bring 2; of the second pair, the better one brings 3 or 0
+    assert expected_best(one) == pytest.approx([0.0, 1.5 - 2.0])
+    assert expected_best(replace(one, prompt=np.array([4, 7]))) == pytest.approx([0.0, 1.5])
     assert group_disagreement(one) == pytest.approx([0, 0])
     # one draw, two groups that differ, of a person who may be of either, and of one who is of the first
     two = samples([[[3.0, -3.0], [3.0, -3.0]]], [[[0.0, 0.0], [0.0, 0.0]]], [[0.5, 0.5], [1.0, 0.0]])
     assert bald(two) == pytest.approx([np.log(2) - h(expit(3)), 0], abs=1e-9)
     assert group_disagreement(two) == pytest.approx([(expit(3) - 0.5) ** 2, 0])
     assert two.expected == pytest.approx([0.5, expit(3)])
+    # a person of either group likes the left side 3 or not at all; one of the first knows that it is 3
+    assert expected_best(two) == pytest.approx([1.5 - 0.0, 0.0])
 
 
 def test_a_batch_is_chosen_as_if_its_first_answers_were_known() -> None:
     # pairs 0 and 1 are the same question twice, 2 is another one that says a little less
     rng = np.random.default_rng(0)
     z, other = 2.0 * rng.normal(size=5000), 1.9 * rng.normal(size=5000)
-    one = RewardSamples(np.stack([z, z, other], axis=1)[:, :, None], np.zeros((5000, 3, 1)), np.ones((3, 1)))
+    draws = np.stack([z, z, other], axis=1)[:, :, None]
+    one = RewardSamples(draws, np.zeros((5000, 3, 1)), np.ones((3, 1)), np.full(3, -1))
     assert np.argsort(-bald(one)).tolist()[2] == 2
     items = np.arange(3), np.arange(3, 6)
     assert batch_bald(one, 2, *items, rng)[1] == 2
@@ -178,26 +195,63 @@ def test_a_model_without_a_posterior_gives_its_best_estimate() -> None:
     assert len(found.left) == 1 and found.expected == pytest.approx(model.predict_proba(data))
 
 
+def curves(
+    methods: tuple[str, ...], seeds: range, make: Callable[[], Any], simulation: dict[str, Any], **settings: Any
+) -> dict[str, np.ndarray]:
+    """Gains over random questions of simulated people, one for each population."""
+    gains: dict[str, list[float]] = {method: [] for method in methods}
+    for seed in seeds:
+        drawn = simulate_mixture(n_groups=1, rng=seed, **simulation)
+        train, test = drawn.comparisons.split(test=0.4, by="row", rng=seed)
+        truth = drawn.truth.item_rewards[:, 0]
+        if settings.get("measure") == "regret":
+            settings["score"] = lambda model, items=train.items, truth=truth: (
+                truth.max() - truth[np.argmax(model.reward(items)[:, 0])]
+            )
+        curve = learning_curve(make, train, test, methods=("random", *methods), rng=seed, **settings)
+        for method in methods:
+            gains[method].append(curve.gain_over()[method])
+    return {method: np.array(found) for method, found in gains.items()}
+
+
 @pytest.mark.slow
-def test_bald_learns_faster_than_chance() -> None:
-    gains = []
-    for seed in range(3):
-        data = simulate_mixture(n_users=60, n_groups=1, n_items=80, dim=8, rng=seed).comparisons
-        train, test = data.split(test=0.4, by="row", rng=seed)
-        curve = learning_curve(
-            lambda: BradleyTerry(ridge=1.0, item_effects=False),
-            train,
-            test,
-            methods=("random", "bald"),
-            n_start=15,
-            batch=10,
-            rounds=5,
-            repeats=4,
-            rng=seed,
-        )
-        gains.append(curve.gain_over()["bald"])
-    assert np.mean(gains) > 0.005 and min(gains) > -0.005
-    assert curve.to_frame().num_rows == 12 and curve.to_json() and "bald" in repr(curve)
+def test_bald_predicts_better_than_random_comparisons_do() -> None:
+    make = lambda: BradleyTerry(ridge=1.0, item_effects=False)  # noqa: E731
+    people = {"n_users": 60, "n_items": 80, "dim": 8}
+    gains = curves(("bald",), range(8), make, people, n_start=15, batch=10, rounds=5, repeats=3)["bald"]
+    assert gains.mean() > 0.003 and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
+
+
+@pytest.mark.slow
+def test_the_best_item_is_found_sooner_than_by_random_comparisons() -> None:
+    make = lambda: BradleyTerry(ridge=0.3, use_features=False)  # noqa: E731
+    people = {"n_users": 100, "n_items": 30, "dim": 6, "pairs_per_user": 15}
+    regret = {"measure": "regret", "higher_is_better": False}
+    found = curves(("expected-best",), range(8), make, people, n_start=30, batch=10, rounds=5, repeats=3, **regret)[
+        "expected-best"
+    ]
+    assert found.mean() > 0.2 and (found > 0).sum() >= 5
+
+
+def test_people_are_placed_by_fewer_answers_than_random_ones() -> None:
+    surprise: dict[str, list[float]] = {name: [] for name in ("random", "group-disagreement", "bald")}
+    for seed in range(4):
+        drawn = simulate_mixture(n_users=100, n_groups=3, n_items=60, dim=6, pairs_per_user=30, rng=seed)
+        data, group = drawn.comparisons, drawn.truth.groups
+        known = data.take(data.user < 80)
+        model = MixtureBradleyTerry(n_groups=3, ridge=1.0, item_effects=False, rng=0).fit(known)
+        posterior = model.membership(known).posterior
+        overlap = np.stack([posterior[:80][group[:80] == k].sum(axis=0) for k in range(3)])
+        name_of = linear_sum_assignment(-overlap)[1]
+        for person in range(80, 100):
+            own = data.take(data.user == person)
+            for method, found in surprise.items():
+                asked = own.take(select_comparisons(model, own, n=4, method=method, rng=person).rows)
+                placed = model.adapt(asked)
+                (row,) = placed.index(asked.users)[np.unique(asked.user)]
+                found.append(-np.log(placed.posterior[row, name_of[group[person]]]))
+    mean = {method: np.mean(found) for method, found in surprise.items()}
+    assert mean["group-disagreement"] < mean["random"] - 0.03 and mean["bald"] < mean["random"] - 0.03
 
 
 def test_a_learning_curve_starts_alike_and_needs_enough_answers() -> None:
@@ -205,10 +259,47 @@ def test_a_learning_curve_starts_alike_and_needs_enough_answers() -> None:
     train, test = data.split(test=0.5, by="row", rng=0)
     make = lambda: BradleyTerry(ridge=1.0, item_effects=False)  # noqa: E731
     curve = learning_curve(make, train, test, methods=("random", "uncertainty"), rounds=1, repeats=2, batch=5)
-    assert np.allclose(curve.nll[0, :, 0], curve.nll[1, :, 0]) and curve.answers.tolist() == [20, 25]
+    assert np.allclose(curve.value[0, :, 0], curve.value[1, :, 0]) and curve.answers.tolist() == [20, 25]
+    assert curve.measure == "nll" and curve.to_frame().num_rows == 4 and "uncertainty" in repr(curve)
     for wrong in ({"batch": 10_000}, {"methods": ("x",)}):
         with pytest.raises(UsageError):
             learning_curve(make, train, test, **wrong)  # pyright: ignore
+
+
+def test_gains_of_a_curve_by_hand() -> None:
+    value = np.array([[[4.0, 2.0], [3.0, 1.0]], [[4.0, 1.0], [3.0, 2.0]]])
+    curve = LearningCurve(("random", "bald"), np.array([5, 9]), value, "nll", False)
+    assert curve.gains_over()["bald"].tolist() == [0.5, -0.5] and curve.gain_over()["bald"] == 0
+    assert curve.gains_over("bald")["random"].tolist() == [-0.5, 0.5]
+    assert replace(curve, higher_is_better=True).gains_over()["bald"].tolist() == [-0.5, 0.5]
+    rows = curve.to_frame().to_pylist()
+    assert rows[1] == {"method": "random", "answers": 9, "nll": 1.5, "standard_error": 0.5}
+    one = LearningCurve(("random",), np.array([5, 9]), value[:1, :1], "nll", False).to_frame()
+    assert one["standard_error"].null_count == 2
+    assert '"measure": "nll"' in curve.to_json()
+
+
+def test_a_curve_of_votes() -> None:
+    make = lambda seed: simulate_people(20, 6, rng=seed)  # noqa: E731
+    curve = voting_curve(make, methods=("random", "information_gain"), votes=(2, 5), repeats=2)
+    assert curve.answers.tolist() == [40, 100] and curve.value.shape == (2, 2, 2) and curve.higher_is_better
+    by_hand = simulate_study(make(1), 5, method="information-gain", rng=1)
+    expected = recovery(aggregate(by_hand, "bradley-terry"), make(1)).tau
+    assert curve.value[1, 1, 1] == pytest.approx(expected)
+    assert not voting_curve(make, methods=("random",), votes=(2,), repeats=1, measure="top_regret").higher_is_better
+    for wrong in ({"methods": ("x",)}, {"measure": "x"}, {"votes": (3, 2)}, {"votes": ()}, {"repeats": 0}):
+        with pytest.raises(UsageError):
+            voting_curve(make, **wrong)  # pyright: ignore
+    with pytest.raises(UsageError, match="differ in size"):
+        voting_curve(lambda seed: simulate_people(20 + seed, 6), methods=("random",), votes=(2,), repeats=2)
+
+
+@pytest.mark.slow
+def test_informed_votes_find_more_than_random_ones() -> None:
+    people = lambda seed: simulate_people(60, 12, unsure=0.15, rng=seed)  # noqa: E731
+    curve = voting_curve(people, methods=("random", "information-gain"), votes=(2, 4, 6), repeats=12)
+    gains = curve.gains_over()["information-gain"]
+    assert gains.mean() > 0.02 and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
 
 
 def test_prompts_by_how_much_their_answers_differ() -> None:

@@ -146,13 +146,6 @@ def test_more_adversaries_do_more_harm_and_less_to_bradley_terry() -> None:
     assert all(ours > theirs for ours, theirs in zip(*curve.values(), strict=True))
 
 
-@pytest.mark.slow
-def test_information_gain_finds_more_than_random_questions() -> None:
-    gain = [mean_tau("bradley-terry", votes, range(12), "information-gain") for votes in (3, 6)]
-    random = [mean_tau("bradley-terry", votes, range(12), "random") for votes in (3, 6)]
-    assert all(ours > theirs for ours, theirs in zip(gain, random, strict=True))
-
-
 def test_acquiescence_is_found_in_simulated_answers() -> None:
     yes = simulate_study(simulate_people(400, 8, acquiescence=0.4, rng=0), 8, rng=0)
     no = simulate_study(simulate_people(400, 8, rng=0), 8, rng=0)

@@ -28,15 +28,23 @@ def bald(samples: RewardSamples) -> Float[np.ndarray, " pairs"]:
 
 
 def expected_best(samples: RewardSamples) -> Float[np.ndarray, " pairs"]:
-    """How much better, in logits, the best of the two is expected to be than the one that is best on average.
+    """How much better, in logits, the better of the two is expected to be than the best item there is on average.
 
-    E max(left, right) - max(E left, E right): the expected utility of the best option (EUBO), less what is had without
-    asking, so that pairs of different prompts can be compared. At least 0.
+    E max(left, right) - max E item, over the items of the candidates that answer the same prompt, as the row's person
+    is believed to like them. Within a prompt this is the expected utility of the best option (EUBO) up to a constant:
+    it asks about pairs of which either may be the best. The constant lets pairs of different prompts be compared, and
+    makes the value negative for pairs of which neither is likely to be the best.
     """
     weight = samples.group_weight / len(samples.left)
-    gain = np.einsum("dpg,pg->p", np.maximum(samples.left - samples.right, 0.0), weight)
-    mean = np.einsum("dpg,pg->p", samples.left - samples.right, weight)
-    return np.maximum(gain - np.maximum(mean, 0.0), 0.0)
+    better = np.einsum("dpg,pg->p", np.maximum(samples.left, samples.right), weight)
+    sides = samples.left.mean(axis=0), samples.right.mean(axis=0)
+    best = np.empty(len(better))
+    for code in np.unique(samples.prompt):
+        rows = np.flatnonzero(samples.prompt == code)
+        people, of_person = np.unique(samples.group_weight[rows], axis=0, return_inverse=True)
+        items = np.unique(np.concatenate([side[rows] for side in sides]), axis=0)
+        best[rows] = (people @ items.T).max(axis=1)[of_person.ravel()]
+    return better - best
 
 
 def group_disagreement(samples: RewardSamples) -> Float[np.ndarray, " pairs"]:

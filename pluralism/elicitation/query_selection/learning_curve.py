@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Float, Int
 
 from pluralism.calibration import log_loss
+from pluralism.elicitation.query_selection.curve import LearningCurve
 from pluralism.elicitation.query_selection.select_comparisons import acquisitions, select_comparisons
 from pluralism.errors import ComponentWarning, SeparationWarning, UsageError
 from pluralism.random import RNG, as_seed
@@ -21,53 +18,7 @@ if TYPE_CHECKING:
     from pluralism.data import Comparisons
     from pluralism.models import PreferenceModel
 
-__all__ = ["LearningCurve", "learning_curve"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LearningCurve:
-    """Held-out loss after each round.
-
-    Attributes
-    ----------
-    methods : tuple of str
-    answers : int array of shape (rounds,)
-        How many answers the model has seen.
-    nll : array of shape (methods, repeats, rounds)
-        Mean negative log-likelihood of the test comparisons, in nats.
-    """
-
-    methods: tuple[str, ...]
-    answers: Int[np.ndarray, " rounds"]
-    nll: Float[np.ndarray, "methods repeats rounds"]
-
-    def gain_over(self, other: str = "random") -> dict[str, float]:
-        """By how much each method's loss is lower than the other's, on average over rounds after the first."""
-        base = self.nll[self.methods.index(other), :, 1:].mean()
-        return {name: float(base - self.nll[i, :, 1:].mean()) for i, name in enumerate(self.methods)}
-
-    def to_frame(self) -> pa.Table:
-        """Columns `method, answers, nll` (mean over repeats) and `standard_error`."""
-        rows = []
-        for i, name in enumerate(self.methods):
-            spread = self.nll[i].std(axis=0, ddof=1) if self.nll.shape[1] > 1 else np.full(len(self.answers), np.nan)
-            for j, answers in enumerate(self.answers.tolist()):
-                error = float(spread[j]) / np.sqrt(self.nll.shape[1])
-                rows.append((name, answers, float(self.nll[i, :, j].mean()), None if np.isnan(error) else error))
-        names = ("method", "answers", "nll", "standard_error")
-        return pa.table({name: [row[k] for row in rows] for k, name in enumerate(names)})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The rows of `to_frame`."""
-        return {"curve": self.to_frame().to_pylist()}
-
-    def to_json(self, *, indent: int | None = None) -> str:
-        """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=indent)
-
-    def __repr__(self) -> str:
-        ends = ", ".join(f"{name} {self.nll[i, :, -1].mean():.4f}" for i, name in enumerate(self.methods))
-        return f"LearningCurve({self.nll.shape[1]} repeats; nll after {int(self.answers[-1]):,} answers: {ends})"
+__all__ = ["learning_curve"]
 
 
 def learning_curve(
@@ -82,6 +33,9 @@ def learning_curve(
     repeats: int = 3,
     n_draws: int = 100,
     most_per_item: int | None = None,
+    score: Callable[[PreferenceModel], float] | None = None,
+    measure: str = "score",
+    higher_is_better: bool = True,
     rng: RNG = 0,
 ) -> LearningCurve:
     """Fit, choose what to ask, look up the answers, and fit again.
@@ -102,7 +56,19 @@ def learning_curve(
         From different starts.
     n_draws, most_per_item
         As in `select_comparisons`.
+    score : callable, optional
+        What is measured of each fitted model; left out, the mean negative log-likelihood of the test comparisons
+        ("nll", in nats, lower is better).
+    measure : str
+        What to call the score.
+    higher_is_better : bool
+        Of the score.
     rng : int, Generator or None
+
+    Raises
+    ------
+    UsageError
+        If a method is unknown, or the pool too small.
     """
     unknown = [name for name in methods if name.replace("_", "-") not in acquisitions()]
     if unknown or min(n_start, batch, rounds, repeats) < 1 or n_start + batch * rounds > len(pool):
@@ -111,7 +77,9 @@ def learning_curve(
             fix=f"Use {', '.join(acquisitions())}; n_start + batch x rounds is at most {len(pool):,}.",
         )
     seed = as_seed(rng)
-    nll = np.empty((len(methods), repeats, rounds + 1))
+    if score is None:
+        measure, higher_is_better = "nll", False
+    value = np.empty((len(methods), repeats, rounds + 1))
     for repeat in range(repeats):
         start = np.random.default_rng([seed, repeat]).permutation(len(pool))[:n_start]
         for i, method in enumerate(methods):
@@ -120,7 +88,10 @@ def learning_curve(
             known[start] = True
             for done in range(rounds + 1):
                 model = _fitted(make_model, pool.take(known))
-                nll[i, repeat, done] = log_loss(model.predict_proba(test), test.outcome, weight=test.weight)
+                if score is None:
+                    value[i, repeat, done] = log_loss(model.predict_proba(test), test.outcome, weight=test.weight)
+                else:
+                    value[i, repeat, done] = score(model)
                 if done < rounds:
                     left = np.flatnonzero(~known)
                     chosen = select_comparisons(
@@ -134,7 +105,8 @@ def learning_curve(
                     )
                     known[left[chosen.rows]] = True
     answers = n_start + batch * np.arange(rounds + 1)
-    return LearningCurve(tuple(name.replace("_", "-") for name in methods), answers, nll)
+    names = tuple(name.replace("_", "-") for name in methods)
+    return LearningCurve(names, answers, value, measure, higher_is_better)
 
 
 def _fitted(make_model: Callable[[], PreferenceModel], data: Comparisons) -> PreferenceModel:

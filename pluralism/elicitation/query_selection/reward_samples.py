@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import expit
 
 from pluralism.errors import UsageError
@@ -29,11 +29,14 @@ class RewardSamples:
         Rewards in logits. There is one draw, the best estimate, of models without a posterior.
     group_weight : array of shape (pairs, groups)
         Probability that the row's person is of each group.
+    prompt : int array of shape (pairs,)
+        Code of what both sides answer; the rewards of different prompts have no common level.
     """
 
     left: Float[np.ndarray, "draws pairs groups"]
     right: Float[np.ndarray, "draws pairs groups"]
     group_weight: Float[np.ndarray, "pairs groups"]
+    prompt: Int[np.ndarray, " pairs"]
 
     @property
     def probability(self) -> Float[np.ndarray, "draws pairs groups"]:
@@ -86,4 +89,5 @@ def reward_samples(
         rewards = model.reward(candidates.items)[None]
     placed = model._placed(candidates, membership)
     weight = placed.posterior[candidates.user]
-    return RewardSamples(rewards[:, candidates.left], rewards[:, candidates.right], weight)
+    prompt = candidates.items.prompt_codes()[candidates.left]
+    return RewardSamples(rewards[:, candidates.left], rewards[:, candidates.right], weight, prompt)

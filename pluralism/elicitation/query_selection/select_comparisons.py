@@ -128,7 +128,8 @@ def select_comparisons(
     if name != "random":
         samples = reward_samples(model, candidates, membership=membership, n_draws=n_draws, rng=generator)
         score = _ACQUISITIONS[name](samples)
-        if len(score) and not score.any():
+        certain = len(samples.left) == 1 and bool((samples.group_weight.max(axis=1, initial=0.0) == 1.0).all())
+        if len(score) and (not score.any() or (certain and name != "uncertainty")):
             raise UsageError(
                 f"{method!r} tells nothing of this {type(model).__name__}: it has neither groups nor a posterior.",
                 fix='Fit a model with groups or with uncertainty=True, or use method="uncertainty".',
