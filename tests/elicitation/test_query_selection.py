@@ -296,8 +296,8 @@ def test_a_curve_of_votes() -> None:
 
 @pytest.mark.slow
 def test_informed_votes_find_more_than_random_ones() -> None:
-    people = lambda seed: simulate_people(60, 12, unsure=0.15, rng=seed)  # noqa: E731
-    curve = voting_curve(people, methods=("random", "information-gain"), votes=(2, 4, 6), repeats=12)
+    people = lambda seed: simulate_people(40, 12, spread=2.5, rng=seed)  # noqa: E731
+    curve = voting_curve(people, methods=("random", "information-gain"), votes=(3, 5), repeats=14)
     gains = curve.gains_over()["information-gain"]
     assert gains.mean() > 0.02 and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
 
