@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pluralism.errors import DataError, StorageError, UsageError
 from pluralism.files.atomic import storage_error
 
-__all__ = ["Database"]
+__all__ = ["Database", "database_url", "insert_if_absent"]
 
 WAIT_SECONDS = 30
 """How long a write waits for others."""
@@ -148,13 +150,37 @@ class Database:
 
         What the server itself archives (backups, a log that is shipped) is its administrator's.
         """
-        with self._named_errors("written"), self.engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if self.is_sqlite:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            else:
+        if self.is_sqlite:
+            self._outside_transactions("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with self._named_errors("written"), self.engine.connect() as connection:
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                 for table in ("events", "cards", "hypotheses", "demographics", "derived"):
                     connection.exec_driver_sql(f"VACUUM {table}")
+
+    def copy_into(self, path: Path) -> None:
+        """Copy an SQLite database, as it is at one moment, into a file that is empty or not there.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
+        _make_private(path)
+        self._outside_transactions("VACUUM INTO ?", str(path))
+
+    def _outside_transactions(self, statement: str, *values: str) -> None:
+        with self._named_errors("written"), closing(self.engine.raw_connection()) as connection:
+            try:
+                connection.cursor().execute(statement, values)
+            except sqlite3.Error as cause:
+                raise OperationalError(statement, None, cause) from cause
+
+
+def insert_if_absent(connection: Connection, table: Table, **values: Any) -> bool:
+    """Insert a row unless there is one of its primary key or of another unique key; whether it was inserted."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
 
 
 def database_url(address: str | os.PathLike[str]) -> URL:

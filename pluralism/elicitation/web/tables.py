@@ -1,11 +1,11 @@
 """The tables of the service.
 
-What participants wrote is in three columns: `events.payload`, `cards.document`, and `hypotheses.story` (which a model may
-have made of it). Other tables name cards and stories by random ids, so that a deletion empties these columns and throws
+What participants wrote is in three columns: `events.payload`, `cards.document`, and `hypotheses.story`, which may be
+made of it. Other tables name cards and stories by random ids, so that a deletion empties these columns and throws
 away what is derived from them.
 
-Chains (`pluralism.elicitation.hash_chain`) cover what is deleted: `votes` and `audit` keep the digests of rows whose salt
-and content are gone.
+Chains (`pluralism.elicitation.hash_chain`) cover what is deleted: `votes` and `audit` keep the digests of rows of which
+salt and content are gone.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ studies = Table(
     Column("settings", Text, nullable=False),
     # Grows with everything that changes the moral graph.
     Column("version", Integer, nullable=False),
+    # Grows with everything after which a graph that is kept must not be shown any more.
+    Column("purges", Integer, nullable=False),
     Column("n_entries", Integer, nullable=False),
     Column("entries_head", _DIGEST, nullable=False),
     Column("n_votes", Integer, nullable=False),

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("case_digest", sa.String(64), nullable=False),
         sa.Column("settings", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("purges", sa.Integer(), nullable=False),
         sa.Column("n_entries", sa.Integer(), nullable=False),
         sa.Column("entries_head", sa.LargeBinary(32), nullable=False),
         sa.Column("n_votes", sa.Integer(), nullable=False),

@@ -1,0 +1,176 @@
+"""What an event of an interview adds to the tables: its own row, and the card, the stories, the vote or the merge."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from sqlalchemy import func, insert, select, update
+
+from pluralism.elicitation.hash_chain import SALT_BYTES
+from pluralism.elicitation.interview.events import (
+    BallotDrawn,
+    BallotItem,
+    CardConfirmed,
+    CardText,
+    Consented,
+    DuplicateJudged,
+    Event,
+    FellBack,
+    Voted,
+)
+from pluralism.elicitation.interview.state import InterviewState
+from pluralism.elicitation.web import tables
+from pluralism.elicitation.web.event_rows import event_digest, payload_of
+from pluralism.elicitation.web.study_transaction import StudyTransaction, new_id
+
+__all__ = ["add_card", "add_merge", "record"]
+
+
+def record(study: StudyTransaction, participant_id: str, event: Event, state: InterviewState) -> None:
+    """Add an event to an interview.
+
+    Parameters
+    ----------
+    study : StudyTransaction
+    participant_id : str
+    event : Event
+        The next one.
+    state : InterviewState
+        What it leads to.
+    """
+    body = event.body
+    stories = [_story(study, participant_id, item) for item in body.items] if isinstance(body, BallotDrawn) else []
+    row = {
+        "participant_id": participant_id,
+        "seq": event.seq,
+        "at": event.at,
+        "kind": event.kind,
+        "key": event.key,
+        "payload": payload_of(event, stories),
+        "salt": secrets.token_bytes(SALT_BYTES),
+    }
+    study.connection.execute(insert(tables.events).values(**row))
+    if isinstance(body, CardConfirmed) and state.card is not None:
+        add_card(study, state.card, state.begun.language, participant_id=participant_id)
+    if isinstance(body, DuplicateJudged) and body.verdict == "same":
+        add_merge(study, "card", _own_card(study, participant_id), body.card_id, participant_id)
+    if isinstance(body, Voted):
+        _vote(study, participant_id, event, body, state)
+    _update_participant(study, participant_id, event, state)
+    if isinstance(body, BallotDrawn) or state.stage == "done":
+        study.changed()
+    study.log(participant_id, event.kind, None, {"seq": event.seq, "digest": event_digest(row).hex()})
+
+
+def add_card(
+    study: StudyTransaction,
+    card: CardText,
+    language: str,
+    *,
+    participant_id: str | None = None,
+    content_id: str | None = None,
+) -> str:
+    """Add a card under a random id, which is returned: ids made of content would tell what it was after a deletion."""
+    name = new_id()
+    study.connection.execute(
+        insert(tables.cards).values(
+            id=name,
+            study_id=study.study_id,
+            position=study.position,
+            participant_id=participant_id,
+            content_id=content_id,
+            language=language,
+            context=card.context,
+            document=json.dumps(card.model_dump(mode="json", exclude={"context"})),
+            at=study.at,
+            hidden=False,
+        )
+    )
+    study.changed()
+    return name
+
+
+def add_merge(study: StudyTransaction, kind: str, source: str, into: str, by: str) -> int:
+    """Add a merge; its number."""
+    merge = tables.merges.c
+    number = study.connection.scalar(select(func.count()).where(merge.study_id == study.study_id, merge.kind == kind))
+    study.connection.execute(
+        insert(tables.merges).values(
+            study_id=study.study_id, kind=kind, number=number, source=source, into=into, made_by=by, at=study.at
+        )
+    )
+    study.changed()
+    return int(number or 0)
+
+
+def _story(study: StudyTransaction, participant_id: str, item: BallotItem) -> str:
+    """The id of the story of an item: that of the pool, or of a new one."""
+    known = tables.hypotheses.c
+    found = study.connection.scalar(
+        select(known.id)
+        .where(
+            known.study_id == study.study_id,
+            known.source_id == item.source_id,
+            known.wiser_id == item.wiser_id,
+            known.context == item.context,
+            known.story == item.story,
+        )
+        .order_by(known.position)
+        .limit(1)
+    )
+    if found is not None:
+        return found
+    name = new_id()
+    study.connection.execute(
+        insert(tables.hypotheses).values(
+            id=name,
+            study_id=study.study_id,
+            position=study.position,
+            participant_id=participant_id,
+            source_id=item.source_id,
+            wiser_id=item.wiser_id,
+            context=item.context,
+            story=item.story,
+            model=item.story_source.by,
+            active=True,
+        )
+    )
+    return name
+
+
+def _own_card(study: StudyTransaction, participant_id: str) -> str:
+    card = tables.cards.c
+    return study.connection.execute(select(card.id).where(card.participant_id == participant_id)).scalar_one()
+
+
+def _vote(study: StudyTransaction, participant_id: str, event: Event, body: Voted, state: InterviewState) -> None:
+    past = tables.events.c
+    ballot = study.connection.execute(
+        select(past.payload).where(past.participant_id == participant_id, past.kind == "ballot_drawn")
+    ).scalar_one()
+    item = (state.ballot or ())[body.item]
+    row = {
+        "participant_id": participant_id,
+        "seq": event.seq,
+        "source_id": item.source_id,
+        "wiser_id": item.wiser_id,
+        "context": item.context,
+        "answer": body.answer,
+        "at": event.at,
+        "reason": item.reason,
+        "hypothesis_id": json.loads(ballot)["items"][body.item]["story"]["id"],
+    }
+    study.add_vote(row, body.comment or None)
+    study.changed()
+
+
+def _update_participant(study: StudyTransaction, participant_id: str, event: Event, state: InterviewState) -> None:
+    values: dict[str, object] = {"phase": state.phase, "last_at": event.at}
+    if isinstance(event.body, Consented):
+        values |= {"consent_version": event.body.version, "scopes": json.dumps(list(event.body.scopes))}
+    if isinstance(event.body, FellBack):
+        values["fallbacks"] = tables.participants.c.fallbacks + 1
+    study.connection.execute(
+        update(tables.participants).where(tables.participants.c.id == participant_id).values(**values)
+    )
