@@ -1,0 +1,61 @@
+"""The picture of a stored graph as a part of a page, made once for each version and language."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from pluralism.elicitation.exports.page import graph_body
+from pluralism.elicitation.exports.page_words import PAGE_WORDS
+from pluralism.elicitation.web.graphs import StoredGraph
+from pluralism.elicitation.web.translation import Translator
+
+__all__ = ["Pictures", "graph_values"]
+
+_RESAMPLES = 200
+
+
+class Pictures:
+    """Keeps the pictures that were made last.
+
+    Parameters
+    ----------
+    most : int
+    """
+
+    def __init__(self, most: int = 16) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The picture of a key, made where it is not there."""
+        # Two who ask at once wait for one that makes it: resampling is the most costly thing that a page does.
+        with self._lock:
+            found = self._kept.pop(key, None)
+            self._kept[key] = found = make() if found is None else found
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return found
+
+
+def graph_values(
+    pictures: Pictures, stored: StoredGraph, study_id: str, language: str, *, votes: bool
+) -> dict[str, Any]:
+    """What the template of the picture shows.
+
+    Parameters
+    ----------
+    pictures : Pictures
+    stored : StoredGraph
+    study_id : str
+    language : str
+        Of the words around it.
+    votes : bool
+        Whether single votes are in it: for organisers, never for participants.
+    """
+    t = Translator(language)
+    words = {name: t(f"graph_page.{name}") for name in PAGE_WORDS}
+    key = (study_id, stored.version, stored.made_at, language, votes)
+    return pictures.get(key, lambda: graph_body(stored.graph, n_bootstrap=_RESAMPLES, votes=votes, words=words))

@@ -1,0 +1,1 @@
+"""What stands before every page: sessions, who may do what, forged requests, limits, headers, a log without words."""

@@ -1,0 +1,249 @@
+"""One step of an interview over HTTP: what the participant sent is durable first, then the interviewer goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from weakref import WeakValueDictionary
+
+from fastapi import Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pluralism.elicitation.interview import Interview
+from pluralism.elicitation.interview.card_form import advice, must_mend
+from pluralism.elicitation.interview.participant_text import seen
+from pluralism.elicitation.web.guards.session_cookie import session_of
+from pluralism.elicitation.web.pages.messages import card_finding, problem_of, unavailable
+from pluralism.elicitation.web.pages.streaming import streamed, wants_stream
+from pluralism.elicitation.web.people import Participant
+from pluralism.elicitation.web.rendering import page, translator
+from pluralism.elicitation.web.study import Study
+from pluralism.errors import ConflictError, InterviewError, StorageError, UsageError
+
+__all__ = ["Expected", "Here", "Key", "OneAtATime", "TooLong", "act", "here", "show"]
+
+Key = Annotated[str, Form(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+"""By which a form that is sent twice counts once."""
+Expected = Annotated[int | None, Form(ge=0, le=1_000_000)]
+"""How many events of the interview its sender had seen."""
+
+_STEPS = {
+    "consent": ("consent", 0),
+    "context": ("context", 1),
+    "answer": ("answer", 2),
+    "card": ("card", 3),
+    "duplicate": ("duplicate", 3),
+    "vote": ("vote", 4),
+    "survey": ("survey", 5),
+}
+_THINKING = {"context_chosen": 2, "interviewing": 2, "card_draft": 3, "card_confirmed": 3, "dedup_confirmed": 4}
+
+
+class TooLong(InterviewError):
+    """A text is longer than its field; `most` says how long it may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("The text is too long.", fix=f"Use at most {most:,} characters.")
+        self.most = most
+
+
+class OneAtATime:
+    """A lock for each interview, so that one that is asked to go on twice asks its model once."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
+        self._guard = threading.Lock()
+
+    def of(self, participant: str) -> _Lock:
+        """The lock of one interview."""
+        with self._guard:
+            lock = self._locks.get(participant)
+            if lock is None:
+                lock = self._locks[participant] = _Lock()
+            return lock
+
+
+class _Lock:
+    """A lock that can be referred to weakly."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where a participant is."""
+
+    request: Request
+    participant: Participant
+    study: Study
+    interview: Interview
+
+    @property
+    def language(self) -> str:
+        """The language of the interview."""
+        return self.interview.state.begun.language
+
+    @property
+    def way_back(self) -> str:
+        """The participant's own link; empty where this browser does not know it."""
+        token = session_of(self.request).way_back
+        return f"{self.request.app.state.base_url(self.request)}/return/{token}" if token else ""
+
+    @property
+    def title(self) -> str:
+        """What the study is called, to participants."""
+        return self.interview.protocol.title[self.language]
+
+    def go_on(self, tell: Callable[[str | None], None] | None = None) -> None:
+        """Let the interviewer do what is due."""
+        with self.request.app.state.one_at_a_time.of(self.participant.id):
+            self.interview.reload()
+            self.interview.advance(tell)
+
+
+def here(request: Request) -> Here:
+    """Where the participant who sends a request is.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such participant (any more).
+    """
+    state = request.app.state
+    participant = state.service.people.get(session_of(request).participant)
+    study = state.service.studies.get(participant.study_id)
+    interviewer = state.interviewer if study.interviewer == "llm" else None
+    return Here(request, participant, study, state.service.people.interview(participant.id, interviewer=interviewer))
+
+
+def act(
+    request: Request,
+    do: Callable[[Interview], Any],
+    *,
+    typed: Mapping[str, Any] | None = None,
+    step: Callable[[Here], None] | None = None,
+) -> Response:
+    """Do what a form asks for, let the interviewer go on, and send the participant to what comes next.
+
+    Parameters
+    ----------
+    request : Request
+    do : callable
+        Gets the interview.
+    typed : mapping
+        What the participant typed: shown again where it could not be kept.
+    step : callable, optional
+        Done before, with the same manners.
+    """
+    typed = typed or {}
+    try:
+        place = here(request)
+    except StorageError as error:
+        return unavailable(request, error, typed)
+    try:
+        if step is not None:
+            step(place)
+        do(place.interview)
+        if wants_stream(request):
+            return streamed(place.go_on, request)
+        place.go_on()
+    except StorageError as error:
+        return unavailable(request, error, typed)
+    except (ConflictError, InterviewError, UsageError) as error:
+        place.interview.reload()
+        return show(place, problem=problem_of(error, translator(request, place.language)), typed=typed, status=409)
+    return RedirectResponse("/interview", 303)
+
+
+def show(
+    place: Here,
+    *,
+    problem: str = "",
+    typed: Mapping[str, Any] | None = None,
+    item: int | None = None,
+    status: int = 200,
+) -> Response:
+    """The page of where an interview stands.
+
+    Parameters
+    ----------
+    place : Here
+    problem : str
+        What went wrong, where something did.
+    typed : mapping
+        What could not be kept: it stands in the form again, or where another form is due, beside it.
+    item : int, optional
+        An item of the ballot that is voted on already, to change the vote.
+    status : int
+    """
+    state, typed = place.interview.state, dict(typed or {})
+    awaited = state.awaits
+    if state.halted is not None:
+        step, number = state.halted, None
+    elif state.due is not None:
+        step, number = "thinking", _THINKING[state.stage]
+    elif awaited is None:
+        step, number = "done", None
+    else:
+        step, number = _STEPS[awaited]
+    fits = typed.pop("for", None) == step
+    kept = "" if fits else "\n\n".join(text for text in typed.values() if isinstance(text, str) and text)
+    service = place.request.app.state.service
+    values: dict[str, Any] = {
+        "state": state,
+        "protocol": place.interview.protocol,
+        "case": place.interview.case,
+        "limits": state.begun.limits,
+        "revises": place.interview.interviewer.revises,
+        "say": lambda name: place.interview.protocol.text(name, place.language),
+        "typed": typed if fits else {},
+        "may_see_graph": step in ("survey", "done") and service.people.may_see_graph(place.participant.id),
+        "link": place.way_back,
+    }
+    t = translator(place.request, place.language)
+    if step == "vote":
+        values["item"] = item if item in state.votes else state.next_item
+    if step == "survey":
+        values["demographics"] = place.study.demographics
+        values["about"] = service.demographics.get(place.participant.id)
+    if step == "card" and state.draft is not None:
+        problem_of_card = must_mend(state.draft) if state.draft.policies else None
+        values["complete"] = bool(state.draft.title and state.draft.policies)
+        values["must_mend"] = t("card.must_mend") if problem_of_card else ""
+        values["findings"] = [card_finding(finding, t) for finding in advice(state.draft, place.language)]
+    return page(
+        place.request,
+        "participant/interview",
+        status=status,
+        language=place.language,
+        spoken=place.language,
+        title=place.title,
+        way_out=step not in ("withdrawn", "expired", "done", "paused"),
+        step=step,
+        place=number,
+        problem=problem,
+        kept=kept,
+        **values,
+    )
+
+
+def fitting(text: str, most: int) -> str:
+    """A text that fits its field.
+
+    Raises
+    ------
+    TooLong
+        It does not.
+    """
+    if len(seen(text)) > most:
+        raise TooLong(most)
+    return text

@@ -1,0 +1,59 @@
+"""What pages say where something went wrong, in words for whoever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from pluralism.elicitation.card_lint import CardFinding
+from pluralism.elicitation.web.guards.request_log import log_failure
+from pluralism.elicitation.web.rendering import page, translator
+from pluralism.elicitation.web.translation import Translator
+from pluralism.errors import ConflictError, PluralismError, StorageError
+
+__all__ = ["card_finding", "failed", "problem_of", "unavailable"]
+
+
+def problem_of(error: PluralismError, t: Translator) -> str:
+    """What to tell a participant about an error."""
+    most = getattr(error, "most", None)
+    if most is not None:
+        return t("error.too_long", most=f"{most:,}")
+    return t("error.conflict" if isinstance(error, ConflictError) else "error.refused")
+
+
+def card_finding(finding: CardFinding, t: Translator) -> str:
+    """What would make a card better, in one line."""
+    field, _, number = finding.field.partition(" ")
+    where = t("lint.policies") if field in ("policy", "policies") else t(f"lint.{field}")
+    return f"{where}{f' {number}' if field == 'policy' else ''}: {t(f'lint.rule.{finding.rule}')}"
+
+
+def unavailable(request: Request, error: StorageError, typed: Mapping[str, Any]) -> Response:
+    """The page that says that nothing could be kept, with what was typed in it."""
+    log_failure(error, getattr(request.state, "route", ""))
+    texts = [value for name, value in typed.items() if name != "for" and isinstance(value, str) and value]
+    return failed(request, 503, "unavailable", kept="\n\n".join(texts))
+
+
+def failed(request: Request, status: int, why: str, *, details: str = "", kept: str = "") -> Response:
+    """A page that says why something did not work; `why` is one of the texts under ``failed``."""
+    t = translator(request)
+    participant = not request.url.path.startswith("/organise")
+    back = "/interview" if participant and request.state.session.participant and status != 404 else ""
+    if not participant:
+        back = "/organise/enter" if status == 401 else "/organise"
+    return page(
+        request,
+        "message",
+        status=status,
+        heading=t(f"failed.{why}.title"),
+        text=t(f"failed.{why}.text"),
+        details=details,
+        kept=kept,
+        back=back,
+        back_text=t("failed.back") if status != 401 else t("failed.enter"),
+    )
