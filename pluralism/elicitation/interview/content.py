@@ -30,7 +30,7 @@ __all__ = [
     "said_in",
 ]
 
-Kind: TypeAlias = Literal["protocols", "cases"]
+Kind: TypeAlias = Literal["protocols", "cases", "principles"]
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 C = TypeVar("C", bound="Content")
 

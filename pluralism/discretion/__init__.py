@@ -1,0 +1,128 @@
+"""Who decides when principles conflict, and is it arbitrary? An audit of people and models; fair judges; reasons.
+
+Principles say which of two responses each favours; annotators decide. Where all principles agree, a decision against
+them is arbitrary; where they conflict, decisions say which principles come first::
+
+    from pluralism.discretion import audit_discretion, factor_preferences, human_verdicts, read_principles
+
+    found = factor_preferences(comparisons, read_principles("factors"))
+    audit_discretion(comparisons, found, [human_verdicts(comparisons)])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_NAMES = {
+    "Arbitrariness": "measures.arbitrariness",
+    "Categories": "measures.categories",
+    "Discrepancy": "measures.discrepancy",
+    "DiscretionAudit": "measures.audit",
+    "OrderSwap": "order_swap",
+    "Principle": "principles",
+    "PrinciplePreferences": "preferences",
+    "PrincipleSet": "principles",
+    "Priority": "measures.priority",
+    "SequenceReward": "annotators.sequence_reward",
+    "Supremacy": "measures.supremacy",
+    "Tournament": "measures.tournament",
+    "Verdicts": "annotators.verdicts",
+    "audit_discretion": "measures.audit",
+    "factor_differences": "factors.differences",
+    "factor_names": "factors.built_in",
+    "factor_preferences": "oracles.factor",
+    "factor_values": "factors.built_in",
+    "group_verdicts": "annotators.people",
+    "human_verdicts": "annotators.people",
+    "judge_preferences": "oracles.judge",
+    "judge_verdicts": "annotators.judge",
+    "likelihood_verdicts": "annotators.judge",
+    "model_verdicts": "annotators.model",
+    "people_preferences": "oracles.people",
+    "preferences_from_table": "oracles.table",
+    "principle_sets": "principles",
+    "priority_of": "measures.priority",
+    "read_preferences": "oracles.table",
+    "read_principles": "principles",
+    "reward_preferences": "oracles.reward",
+    "reward_verdicts": "annotators.reward",
+    "values_as_principles": "principles",
+}
+
+__all__ = [
+    "Arbitrariness",
+    "Categories",
+    "Discrepancy",
+    "DiscretionAudit",
+    "OrderSwap",
+    "Principle",
+    "PrinciplePreferences",
+    "PrincipleSet",
+    "Priority",
+    "SequenceReward",
+    "Supremacy",
+    "Tournament",
+    "Verdicts",
+    "audit_discretion",
+    "factor_differences",
+    "factor_names",
+    "factor_preferences",
+    "factor_values",
+    "group_verdicts",
+    "human_verdicts",
+    "judge_preferences",
+    "judge_verdicts",
+    "likelihood_verdicts",
+    "model_verdicts",
+    "people_preferences",
+    "preferences_from_table",
+    "principle_sets",
+    "priority_of",
+    "read_preferences",
+    "read_principles",
+    "reward_preferences",
+    "reward_verdicts",
+    "values_as_principles",
+]
+
+if TYPE_CHECKING:
+    from pluralism.discretion.annotators.judge import judge_verdicts, likelihood_verdicts
+    from pluralism.discretion.annotators.model import model_verdicts
+    from pluralism.discretion.annotators.people import group_verdicts, human_verdicts
+    from pluralism.discretion.annotators.reward import reward_verdicts
+    from pluralism.discretion.annotators.sequence_reward import SequenceReward
+    from pluralism.discretion.annotators.verdicts import Verdicts
+    from pluralism.discretion.factors.built_in import factor_names, factor_values
+    from pluralism.discretion.factors.differences import factor_differences
+    from pluralism.discretion.measures.arbitrariness import Arbitrariness
+    from pluralism.discretion.measures.audit import DiscretionAudit, audit_discretion
+    from pluralism.discretion.measures.categories import Categories
+    from pluralism.discretion.measures.discrepancy import Discrepancy
+    from pluralism.discretion.measures.priority import Priority, priority_of
+    from pluralism.discretion.measures.supremacy import Supremacy
+    from pluralism.discretion.measures.tournament import Tournament
+    from pluralism.discretion.oracles.factor import factor_preferences
+    from pluralism.discretion.oracles.judge import judge_preferences
+    from pluralism.discretion.oracles.people import people_preferences
+    from pluralism.discretion.oracles.reward import reward_preferences
+    from pluralism.discretion.oracles.table import preferences_from_table, read_preferences
+    from pluralism.discretion.order_swap import OrderSwap
+    from pluralism.discretion.preferences import PrinciplePreferences
+    from pluralism.discretion.principles import (
+        Principle,
+        PrincipleSet,
+        principle_sets,
+        read_principles,
+        values_as_principles,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"pluralism.discretion.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'pluralism.discretion' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Why one response is preferred: factors of texts, their influence, and weights of properties."""

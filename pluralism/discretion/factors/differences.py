@@ -1,0 +1,60 @@
+"""Differences of factors between the two items of each comparison: built-in ones, and columns of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from pluralism.data import Comparisons
+from pluralism.discretion.factors.built_in import factor_names, factor_values
+from pluralism.errors import DataError, UsageError
+
+__all__ = ["factor_differences"]
+
+
+def factor_differences(
+    comparisons: Comparisons, names: Sequence[str] | None = None
+) -> Float[np.ndarray, "pairs factors"]:
+    """Left less right of each factor.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    names : sequence of str, optional
+        Covariates of the comparisons or of their items by name, else built-in factors of the texts. Left out, all
+        covariates that are there and all built-in factors but sentiment.
+
+    Raises
+    ------
+    UsageError
+        An unknown name.
+    DataError
+        A built-in factor of items without texts.
+    """
+    there = list(dict.fromkeys([*comparisons.covariates, *comparisons.items.covariates]))
+    if names is None:
+        own = () if comparisons.items.texts is None else (n for n in factor_names() if n not in (*there, "sentiment"))
+        names = [*there, *own]
+    lead = np.empty((len(comparisons), len(names)))
+    used = np.zeros(comparisons.n_items, dtype=bool)
+    used[comparisons.left] = used[comparisons.right] = True
+    for column, name in enumerate(names):
+        if name in there:
+            lead[:, column] = comparisons.covariate_difference([name])[:, 0]
+            continue
+        if name not in factor_names():
+            known = ", ".join([*there, *factor_names()])
+            raise UsageError(f"There is no factor {name!r}.", fix=f"Choose among {known}, or add columns to the data.")
+        texts = comparisons.items.texts
+        if texts is None:
+            raise DataError(
+                f"The factor {name!r} is counted in texts, and the items have none.",
+                fix="Give items with texts, or columns of your own.",
+            )
+        values = np.zeros(comparisons.n_items)
+        rows = np.flatnonzero(used)
+        values[rows] = factor_values(texts.take(rows).to_pylist(), name)
+        lead[:, column] = values[comparisons.left] - values[comparisons.right]
+    return lead

@@ -1,0 +1,1 @@
+"""Judges made fair: position bias, balanced verdicts, entropy and routing to people, reliability."""

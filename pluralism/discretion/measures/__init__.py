@@ -1,0 +1,1 @@
+"""How discretion is used: categories, arbitrariness, supremacy, priority, discrepancy, with resamples."""

@@ -1,0 +1,1 @@
+"""What principles say of comparisons, found by tables, counts, people, rewards or language models."""

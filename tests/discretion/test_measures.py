@@ -1,0 +1,471 @@
+"""Discretion on tables worked by hand, its invariances, planted priorities, and what cannot be compared."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
+
+from pluralism.data import Comparisons
+from pluralism.discretion.annotators.verdicts import Verdicts
+from pluralism.discretion.measures.audit import audit_discretion
+from pluralism.discretion.measures.counts import CountedRows
+from pluralism.discretion.measures.discrepancy import order_signs, rank_discrepancy
+from pluralism.discretion.measures.priority import average_ranks, priority_of
+from pluralism.discretion.preferences import PrinciplePreferences
+from pluralism.errors import ComponentWarning, DataError, SeparationError, SeparationWarning, UsageError
+from pluralism.social_choice import copeland
+
+# rows: kind, brief, true; what each principle says, and what ann and bob say
+SIGNS = [
+    [1, 1, 0],  # consensus for left
+    [-1, 0, 0],  # consensus for right
+    [1, -1, 0],  # conflicts
+    [1, -1, 0],
+    [1, -1, 0],
+    [-1, 1, 1],
+    [0, 1, -1],
+    [0, 0, 0],  # indifference
+]
+ANN = [1, 1, 1, 1, 0, 0, 1, 1]
+BOB = [0.5, 0, 0, 0, 1, float("nan"), 0, 1]
+NAMES = ["kind", "brief", "true"]
+
+
+def comparisons(n, *, user=None):
+    return Comparisons.from_arrays(left=np.arange(n), right=np.arange(n) + n, user=user)
+
+
+@pytest.fixture(scope="module")
+def audit():
+    found = PrinciplePreferences.from_signs(NAMES, SIGNS)
+    with pytest.warns((SeparationWarning, ComponentWarning)):
+        return audit_discretion(
+            comparisons(8), found, [Verdicts("ann", ANN), Verdicts("bob", BOB)], n_bootstrap=200, rng=0
+        )
+
+
+def test_the_table_gives_the_exact_values(audit):
+    np.testing.assert_allclose(audit.categories.shares, [2 / 8, 5 / 8, 1 / 8])
+    assert audit.category.tolist() == [0, 0, 1, 1, 1, 1, 1, 2]
+    arbitrary = audit.arbitrariness
+    np.testing.assert_allclose(arbitrary.value, [1 / 2, 0])
+    np.testing.assert_allclose(arbitrary.coverage, [1, 1 / 2])
+    np.testing.assert_allclose(arbitrary.chance_corrected, [0, 1])
+    np.testing.assert_allclose(arbitrary.by_principle, [[1 / 2, 0, np.nan], [0, np.nan, np.nan]])
+    np.testing.assert_allclose(arbitrary.by_size, [[1, 0, np.nan], [0, np.nan, np.nan]])
+    ann = audit.supremacy_of("ann")
+    # kind against brief: rows 3 to 6 say kind, kind, brief, kind; kind against true: row 6; brief against true: row 7
+    np.testing.assert_allclose(ann.wins, [[0, 3, 1], [1, 0, 1], [0, 0, 0]])
+    np.testing.assert_allclose(ann.games, [[0, 4, 1], [4, 0, 1], [1, 1, 0]])
+    assert ann.probability[0, 1] == 3 / 4
+    assert np.isnan(ann.probability[0, 0])
+    bob = audit.supremacy_of("bob")
+    np.testing.assert_allclose(bob.wins, [[0, 1, 0], [2, 0, 0], [0, 1, 0]])
+    assert audit.priority_of("ann").order == ("kind", "brief", "true")
+    assert audit.priority_of("bob").order == ("true", "brief", "kind")
+    np.testing.assert_allclose(audit.discrepancy.value, [[0, 1], [1, 0]])
+    assert audit.discrepancy.of("ann", "bob") == 1.0
+    assert audit.discrepancy.pairs[0, 1] == 3
+    low, high = audit.discrepancy.interval[0, 1]
+    assert low < 1.0
+    assert high == 1.0
+
+
+def test_results_have_frames_and_json(audit):
+    for result in (
+        audit,
+        audit.categories,
+        audit.arbitrariness,
+        audit.discrepancy,
+        *audit.supremacy,
+        *audit.priority,
+        audit.preferences,
+        audit.annotators[1],
+        audit.supremacy[0].tournament,
+    ):
+        assert result.to_frame().num_rows
+        assert json.loads(result.to_json())
+        assert repr(result)
+    assert audit.to_frame()["contested"].to_pylist() == [3, 3]
+    assert "consensus 25.0%" in repr(audit)
+
+
+def test_the_rows_with_most_discretion_come_first(audit):
+    # only ann breaks a consensus (row 2); then row 5 with row 3 and 4: one or both override one principle
+    rows = audit.most_discretion(3)
+    assert rows[0] == 1
+    assert set(rows[1:]) <= {2, 3, 4, 5, 6}
+    assert len(audit.most_discretion(100)) == 6
+
+
+def test_the_tournament_and_the_profile_are_the_same_contests(audit):
+    ann = audit.supremacy_of("ann")
+    graph = ann.graph()
+    assert set(graph.edges) == {("kind", "brief"), ("kind", "true"), ("brief", "true")}
+    assert graph.edges["kind", "brief"]["margin"] == 1 / 4
+    assert ann.tournament.tiers == (("kind",), ("brief",), ("true",))
+    assert ann.tournament.components == (("kind", "brief", "true"),)
+    profile = ann.profile()
+    np.testing.assert_array_equal(profile.support, ann.wins)
+    assert copeland(profile).winners == ("kind",)
+
+
+def test_circles_are_found():
+    signs = [[1, -1, 0], [0, 1, -1], [-1, 0, 1]] * 2
+    audit = audit_discretion(
+        comparisons(6),
+        PrinciplePreferences.from_signs(NAMES, signs),
+        [Verdicts("round", np.ones(6))],
+        n_bootstrap=0,
+    )
+    tournament = audit.supremacy[0].tournament
+    assert tournament.circles == (("kind", "brief", "true"),)
+    assert len(tournament.tiers) == 1
+    np.testing.assert_allclose(audit.priority[0].weight, 0, atol=1e-9)
+    np.testing.assert_allclose(audit.priority[0].rank, 2)
+    assert np.isnan(audit.discrepancy.value[0, 0])
+
+
+def tables(draw):
+    n, c, a = draw(st.integers(1, 7)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    grades = st.sampled_from([-1.0, -0.6, 0.0, 0.3, 1.0])
+    signs = draw(st.lists(st.lists(grades, min_size=c, max_size=c), min_size=n, max_size=n))
+    verdict = st.sampled_from([0.0, 0.25, 0.5, 1.0, float("nan")])
+    verdicts = draw(st.lists(st.lists(verdict, min_size=n, max_size=n), min_size=a, max_size=a))
+    return signs, verdicts
+
+
+def run(signs, verdicts, **options):
+    n = len(signs)
+    names = [f"p{k}" for k in range(len(signs[0]))]
+    data = options.pop("data", comparisons(n))
+    return audit_discretion(
+        data,
+        PrinciplePreferences.from_signs(names, signs),
+        [Verdicts(f"a{k}", verdict) for k, verdict in enumerate(verdicts)],
+        n_bootstrap=0,
+        **options,
+    )
+
+
+def same(one, other, places=None, people=None):
+    places = slice(None) if places is None else places
+    people = slice(None) if people is None else people
+    np.testing.assert_allclose(one.categories.shares, other.categories.shares, atol=1e-9)
+    np.testing.assert_allclose(one.arbitrariness.value, other.arbitrariness.value[people], atol=1e-9)
+    np.testing.assert_allclose(one.arbitrariness.coverage, other.arbitrariness.coverage[people], atol=1e-9)
+    a = np.stack([s.probability for s in one.supremacy])
+    b = np.stack([s.probability for s in other.supremacy])[people][:, places][:, :, places]
+    np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+@settings(max_examples=25)
+@given(st.data(), st.booleans())
+def test_swapping_relabelling_and_duplicating_change_nothing(data, graded):
+    signs, verdicts = tables(data.draw)
+    one = run(signs, verdicts, graded=graded)
+    turn = np.array(data.draw(st.lists(st.booleans(), min_size=len(signs), max_size=len(signs))))
+    turned = np.where(turn[:, None], -np.array(signs), signs)
+    other = run(turned, np.where(turn, 1 - np.array(verdicts), verdicts), graded=graded)
+    same(one, other)
+    for p, q in zip(one.priority, other.priority, strict=True):
+        np.testing.assert_allclose(p.weight, q.weight, atol=1e-7)
+    np.testing.assert_allclose(one.discrepancy.value, other.discrepancy.value, atol=1e-9)
+    places = np.array(data.draw(st.permutations(range(len(signs[0])))))
+    people = np.array(data.draw(st.permutations(range(len(verdicts)))))
+    rows = np.array(data.draw(st.permutations(range(len(signs)))))
+    moved = run(np.array(signs)[rows][:, places], np.array(verdicts)[people][:, rows], graded=graded)
+    same(moved, one, places, people)
+    double = run(signs + signs, [v + v for v in verdicts], graded=graded)
+    same(one, double)
+    data_twice = Comparisons.from_arrays(
+        left=np.arange(len(signs)), right=np.arange(len(signs)) + len(signs), weight=np.full(len(signs), 2.0)
+    )
+    same(double, run(signs, verdicts, graded=graded, data=data_twice))
+
+
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+@settings(max_examples=25)
+@given(st.data())
+def test_graded_counts_are_the_expectation_over_decisions(data):
+    signs, verdicts = tables(data.draw)
+    signs, verdicts = np.array(signs)[:2, :3], np.array(verdicts)[:1, :2]
+    audit = run(signs.tolist(), verdicts.tolist(), graded=True)
+    n, c = signs.shape
+    categories, agreement, wins = np.zeros(3), np.zeros(2), np.zeros((c, c))
+    p = np.stack([np.maximum(signs, 0), np.maximum(-signs, 0), 1 - np.abs(signs)], axis=-1)
+    for row in range(n):
+        known = not np.isnan(verdicts[0, row])
+        for choice in itertools.product(range(3), repeat=c):
+            chance = np.prod([p[row, k, choice[k]] for k in range(c)])
+            sides = set(choice) - {2}
+            categories[{1: 0, 2: 1, 0: 2}[len(sides)]] += chance
+            for side in (0, 1) if known else ():
+                mass = chance * (verdicts[0, row] if side == 0 else 1 - verdicts[0, row])
+                if len(sides) == 1:
+                    agreement[int(side not in sides)] += mass
+                for i, j in itertools.permutations(range(c), 2):
+                    if choice[i] == side and choice[j] == 1 - side:
+                        wins[i, j] += mass
+    np.testing.assert_allclose(audit.categories.shares, categories / n, atol=1e-12)
+    np.testing.assert_allclose(audit.supremacy[0].wins, wins, atol=1e-12)
+    if agreement.sum() > 1e-9:
+        np.testing.assert_allclose(audit.arbitrariness.value, agreement[1] / agreement.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_resamples_are_counts_of_the_rows_drawn(graded, clustered):
+    rng = np.random.default_rng(0)
+    n, c, a = 40, 4, 3
+    left = rng.random((n, c)) * (rng.random((n, c)) < 0.5)
+    right = (1 - left) * rng.random((n, c)) * (rng.random((n, c)) < 0.7)
+    if not graded:
+        signs = np.sign(left - right) * (rng.random((n, c)) < 0.6)
+        left, right = (signs > 0) * 1.0, (signs < 0) * 1.0
+    verdict = rng.integers(0, 2, (n, a)) * 1.0
+    sides = np.stack([verdict, 1 - verdict], axis=2)
+    sides[rng.random((n, a)) < 0.2] = 0.0
+    unit = rng.integers(0, 9, n) if clustered else rng.permutation(n)
+    rows = CountedRows(left, right, sides, rng.integers(1, 3, n) * 1.0, unit)
+    drawn = rows.resampled(3, np.random.default_rng(5))
+    times = next(iter_draws(rows.n_units, 3, np.random.default_rng(5)))
+    for k in range(3):
+        again = np.repeat(np.arange(n), times[k][unit].astype(int))
+        direct = CountedRows(left[again], right[again], sides[again], rows.weight[again], np.arange(len(again)))
+        expected = direct.observed()
+        for name in ("categories", "agreement", "by_principle", "by_size", "wins"):
+            np.testing.assert_allclose(getattr(drawn, name)[k], getattr(expected, name)[0], rtol=1e-5, atol=1e-4)
+
+
+def iter_draws(n_units, n_draws, rng):
+    from pluralism.evaluation.bootstrap import resample_users
+
+    return resample_users(n_units, n_draws, rng)
+
+
+def test_a_coin_scores_chance():
+    rng = np.random.default_rng(0)
+    n = 4000
+    audit = audit_discretion(
+        comparisons(n),
+        PrinciplePreferences.from_signs(NAMES, rng.integers(-1, 2, (n, 3))),
+        [Verdicts("coin", rng.integers(0, 2, n))],
+        n_bootstrap=200,
+    )
+    low, high = audit.arbitrariness.interval[0]
+    assert low < 0.5 < high
+    assert high - low < 0.08
+    low, high = audit.priority[0].interval.T
+    assert (low < 0).all()
+    assert (high > 0).all()
+
+
+def planted(weights, n, seed, *, noise=0.1):
+    """Conflicts of two principles, decided by their weights as Bradley-Terry says; sometimes a consensus is broken."""
+    rng = np.random.default_rng(seed)
+    c = len(weights)
+    signs = np.zeros((n, c))
+    verdict = np.empty(n)
+    for row in range(n):
+        i, j = rng.choice(c, 2, replace=False)
+        side = rng.choice([-1, 1])
+        signs[row, i], signs[row, j] = side, -side
+        if row % 3 == 0:
+            signs[row, j] = side
+            verdict[row] = side * (1 if rng.random() > noise else -1) > 0
+        else:
+            verdict[row] = side * (1 if rng.random() < 1 / (1 + np.exp(weights[j] - weights[i])) else -1) > 0
+    return signs, verdict
+
+
+WEIGHTS = np.array([1.5, 0.5, 0.0, -0.5, -1.5])
+
+
+def coverage_of(seeds, n_bootstrap):
+    held, arbitrary, errors = [], [], []
+    for seed in seeds:
+        signs, verdict = planted(WEIGHTS, 450, seed)
+        audit = audit_discretion(
+            comparisons(450),
+            PrinciplePreferences.from_signs([f"p{k}" for k in range(5)], signs),
+            [Verdicts("planted", verdict)],
+            n_bootstrap=n_bootstrap,
+            rng=seed,
+        )
+        priority = audit.priority[0]
+        held.append((priority.interval[:, 0] <= WEIGHTS) & (WEIGHTS <= priority.interval[:, 1]))
+        errors.append(priority.weight - WEIGHTS)
+        low, high = audit.arbitrariness.interval[0]
+        arbitrary.append(low <= 0.1 <= high)
+    return np.mean(held), np.mean(arbitrary), np.array(errors)
+
+
+def test_a_planted_priority_is_recovered():
+    held, _, errors = coverage_of(range(8), 100)
+    assert held >= 0.85
+    assert np.abs(errors.mean(axis=0)).max() < 0.25
+    assert np.abs(errors).mean() < 0.25
+
+
+@pytest.mark.slow
+def test_intervals_of_planted_priorities_are_calibrated():
+    held, arbitrary, errors = coverage_of(range(200), 300)
+    assert 0.92 <= held <= 0.975
+    assert 0.90 <= arbitrary <= 0.985
+    # the prior draws the weights together, by less than a tenth
+    assert np.abs(errors.mean(axis=0)).max() < 0.15
+
+
+def test_without_a_prior_it_is_maximum_likelihood():
+    rng = np.random.default_rng(1)
+    wins = rng.integers(1, 20, (4, 4)).astype(float)
+    np.fill_diagonal(wins, 0)
+    exact = priority_of("a", tuple("wxyz"), wins, ridge=0.0)
+    p = 1 / (1 + np.exp(exact.weight[None] - exact.weight[:, None]))
+    # at the optimum each principle wins as often as expected
+    np.testing.assert_allclose(wins.sum(axis=1), ((wins + wins.T) * p).sum(axis=1), atol=1e-5)
+    near = priority_of("a", tuple("wxyz"), wins, ridge=1e-6)
+    np.testing.assert_allclose(exact.weight, near.weight, atol=1e-4)
+    assert exact.weight.sum() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_principles_that_were_never_contested_have_no_weight():
+    wins = np.array([[0.0, 3, 0], [2, 0, 0], [0, 0, 0]])
+    with pytest.warns(ComponentWarning, match="true met no other principle in a conflict"):
+        found = priority_of("ann", tuple(NAMES), wins)
+    assert np.isnan(found.weight[2])
+    assert np.isnan(found.rank[2])
+    assert found.component.tolist() == [0, 0, -1]
+    assert found.to_frame()["weight"].null_count == 1
+
+
+def test_several_infinite_weights_are_finite_with_a_warning_and_tie_where_the_contests_do():
+    # two that always win, and one that always loses; the two met the others alike
+    wins = np.zeros((4, 4))
+    wins[0, 2] = wins[1, 2] = 3
+    wins[0, 3] = wins[1, 3] = wins[2, 3] = 2
+    with pytest.warns(SeparationWarning, match="a, b always won against d"):
+        found = priority_of("ann", tuple("abcd"), wins)
+    assert np.isfinite(found.weight).all()
+    assert found.rank.tolist() == [1.5, 1.5, 3, 4]
+    assert found.level.tolist() == [0, 0, 1, 2]
+    assert found.separated
+    with pytest.raises(SeparationError, match="no finite maximum"):
+        priority_of("ann", tuple("abcd"), wins, ridge=0.0)
+
+
+def test_separation_without_a_single_constant_winner_is_found():
+    wins = np.zeros((4, 4))
+    wins[0, 1] = wins[1, 0] = wins[2, 3] = wins[3, 2] = 2
+    wins[0, 2] = 1
+    with pytest.warns(SeparationWarning, match="a, b always won against c, d"):
+        found = priority_of("ann", tuple("abcd"), wins)
+    assert found.level.tolist() == [0, 0, 1, 1]
+
+
+def test_disconnected_principles_are_not_compared():
+    wins = np.zeros((5, 5))
+    wins[0, 1], wins[1, 0], wins[2, 3], wins[3, 2], wins[3, 4], wins[4, 3] = 5, 2, 1, 4, 2, 2
+    with pytest.warns(ComponentWarning, match="2 parts that cannot be compared: c, d, e; a, b"):
+        found = priority_of("ann", tuple("abcde"), wins)
+    assert found.component.tolist() == [1, 1, 0, 0, 0]
+    assert found.weight[:2].sum() == pytest.approx(0.0, abs=1e-9)
+    assert found.weight[2:].sum() == pytest.approx(0.0, abs=1e-9)
+    assert found.rank[:2].tolist() == [1, 2]
+    assert found.rank[3] == 1
+    signs = order_signs(found.weight[None, None], found.component[None])[0, 0]
+    assert (~np.isnan(signs)).sum() == 1 + 3
+
+
+@given(st.lists(st.integers(-3, 3), min_size=3, max_size=8), st.randoms(use_true_random=False))
+def test_discrepancy_is_kendalls_tau_b(one, random):
+    other = list(one)
+    random.shuffle(other)
+    weights = np.array([one, other], dtype=float)
+    component = np.zeros(weights.shape, dtype=np.int64)
+    found = rank_discrepancy(order_signs(weights[None], component))[0]
+    tau = kendalltau(one, other).statistic
+    if np.isnan(tau):
+        assert np.isnan(found[0, 1])
+    else:
+        assert found[0, 1] == pytest.approx((1 - tau) / 2)
+        assert found[0, 0] == pytest.approx(0)
+        reverse = np.stack([weights[0], -weights[0]])
+        assert rank_discrepancy(order_signs(reverse[None], component))[0, 0, 1] == pytest.approx(1.0)
+
+
+def test_ranks_are_averaged_over_ties():
+    ranks = average_ranks(np.array([[2.0, 1.0, 1.0, 0.0]]), np.zeros(4, dtype=np.int64))
+    assert ranks.tolist() == [[1, 2.5, 2.5, 4]]
+
+
+def test_thresholds_and_exact_ties():
+    found = PrinciplePreferences(["p"], [[0.3], [0.3], [0.45]], [[0.2], [0.3], [0.15]])
+    assert found.signs().ravel().tolist() == [0, 0, 1]
+    assert found.signs(0.5).ravel().tolist() == [1, 0, 1]
+    assert found.signs(0.3).ravel().tolist() == [0, 0, 0]
+    with pytest.warns(ComponentWarning, match="met no other"):
+        audit = audit_discretion(comparisons(3), found, [Verdicts("a", [1, 1, 1])], n_bootstrap=0)
+    sweep = {row["threshold"]: row["indifference"] for row in audit.categories.sweep.to_pylist()}
+    assert sweep[0.3] == pytest.approx(1.0)
+    assert sweep[0.9] == pytest.approx(1 / 3)
+
+
+def test_people_are_drawn_again_by_name():
+    n = 300
+    # each person always sides with the same principle: comparisons are many, people are few
+    user = np.repeat(np.arange(6), n // 6)
+    signs = np.tile([[1, -1]], (n, 1))
+    verdict = np.isin(user, [0, 1, 2]).astype(float)
+    data = Comparisons.from_arrays(left=np.arange(n), right=np.arange(n) + n, user=user)
+    found = PrinciplePreferences.from_signs(["x", "y"], signs)
+    spans = {
+        by: audit_discretion(data, found, [Verdicts("people", verdict)], by=by, rng=0).supremacy[0].interval[0, 1]
+        for by in ("comparison", "annotator")
+    }
+    narrow, wide = (np.ptp(spans[by]) for by in ("comparison", "annotator"))
+    assert narrow < 0.15
+    assert wide > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"annotators": []}, UsageError, "different names"),
+        ({"annotators": [Verdicts("a", [1, 1]), Verdicts("a", [1, 1])]}, UsageError, "different names"),
+        ({"annotators": [Verdicts("a", [1])]}, DataError, "judge 1"),
+        ({"by": "user"}, UsageError, "by='user'"),
+        ({"by": "annotator"}, UsageError, "one user"),
+        ({"level": 1.0}, UsageError, "level=1.0"),
+        ({"ridge": -1.0}, UsageError, "ridge=-1.0"),
+        ({"threshold": 2.0}, UsageError, "no probability"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused(change, error, says):
+    given_parts = {"annotators": [Verdicts("a", [1, 0])], "n_bootstrap": 0} | change
+    with pytest.raises(error, match=says):
+        audit_discretion(comparisons(2), PrinciplePreferences.from_signs(["p", "q"], [[1, -1], [1, -1]]), **given_parts)
+
+
+def test_bad_probabilities_are_named():
+    with pytest.raises(DataError, match=r"P\(left\) = 0.8 and P\(right\) = 0.4"):
+        PrinciplePreferences(["p"], [[0.8]], [[0.4]])
+    with pytest.raises(DataError, match="no probabilities"):
+        PrinciplePreferences(["p"], [[float("nan")]], [[0.4]])
+    with pytest.raises(DataError, match="one probability"):
+        Verdicts("a", [1.5])
+    with pytest.raises(UsageError, match="different ids"):
+        PrinciplePreferences(["p", "p"], [[1, 0]], [[0, 1]])
+
+
+def test_the_graph_is_networkx(audit):
+    assert isinstance(audit.supremacy[0].graph(), nx.DiGraph)
