@@ -66,7 +66,11 @@ class Database:
         event.listen(self.engine, "connect", self._on_connect)
         if self.is_sqlite:
             event.listen(self.engine, "begin", _begin_sqlite)
-        self.ping()
+        try:
+            self.ping()
+        except BaseException:
+            self.close()
+            raise
 
     def __repr__(self) -> str:
         return f"Database({self.url.render_as_string(hide_password=True)!r})"

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
 from sqlalchemy import Connection, insert, select
 
 from pluralism.elicitation.exports.comparisons import to_comparisons
@@ -20,7 +19,7 @@ from pluralism.elicitation.exports.graph_files import write_graph
 from pluralism.elicitation.exports.markdown import markdown_report
 from pluralism.elicitation.exports.page import graph_page
 from pluralism.elicitation.exports.published_json import to_published
-from pluralism.elicitation.exports.tables import formula_safe, write_csv_folder
+from pluralism.elicitation.exports.tables import write_csv_folder
 from pluralism.elicitation.exports.whole_graph import graph_to_dict
 from pluralism.elicitation.interview.fold import fold
 from pluralism.elicitation.moral_graph import MoralGraph
@@ -67,7 +66,7 @@ FORMATS: Mapping[str, ExportFormat] = {
         ExportFormat("published", "Values and edges as the original publishes them", ".json", "application/json"),
         ExportFormat("markdown", "Report", ".md", "text/markdown; charset=utf-8"),
         ExportFormat("page", "Interactive page", ".html", "text/html; charset=utf-8"),
-        ExportFormat("comparisons", "Comparisons, for preference models", ".csv", "text/csv; charset=utf-8"),
+        ExportFormat("comparisons", "Comparisons, for preference models", ".zip", "application/zip"),
         ExportFormat("audit", "Sealed votes, for `pluralism graph verify`", ".json", "application/json"),
         ExportFormat("transcripts", "Interviews of those who allow it", ".jsonl", "application/jsonl", True),
     )
@@ -232,22 +231,21 @@ def _file(graph: MoralGraph, suffix: str) -> bytes:
         return place.read_bytes()
 
 
-def _zipped(graph: MoralGraph) -> bytes:
+def _zipped(write: Callable[[Path], None]) -> bytes:
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        write_csv_folder(graph, folder)
+        write(Path(folder))
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for place in sorted(Path(folder).iterdir()):
                 archive.write(place, place.name)
     return packed.getvalue()
 
 
-def _comparisons(graph: MoralGraph) -> bytes:
-    import pyarrow.csv
-
-    written = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(formula_safe(to_comparisons(graph).to_arrow()), written)
-    return written.getvalue().to_pybytes()
+def _write_comparisons(graph: MoralGraph, folder: Path) -> None:
+    # By ids, as two people may have confirmed the same words.
+    found = to_comparisons(graph)
+    found.write(folder / "comparisons.parquet", as_ids=True)
+    found.items.write(folder / "items.parquet")
 
 
 _CONTENT: Mapping[str, Callable[[MoralGraph, str], bytes]] = {
@@ -256,9 +254,9 @@ _CONTENT: Mapping[str, Callable[[MoralGraph, str], bytes]] = {
     "graphml": lambda graph, title: _file(graph, ".graphml"),
     "gexf": lambda graph, title: _file(graph, ".gexf"),
     "dot": lambda graph, title: _file(graph, ".dot"),
-    "csv": lambda graph, title: _zipped(graph),
+    "csv": lambda graph, title: _zipped(lambda folder: write_csv_folder(graph, folder)),
     "published": lambda graph, title: json.dumps(to_published(graph, kept=False), ensure_ascii=False).encode(),
     "markdown": lambda graph, title: markdown_report(graph, title=title).encode(),
     "page": lambda graph, title: graph_page(graph, title=title).encode(),
-    "comparisons": lambda graph, title: _comparisons(graph),
+    "comparisons": lambda graph, title: _zipped(lambda folder: _write_comparisons(graph, folder)),
 }

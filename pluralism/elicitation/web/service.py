@@ -90,7 +90,11 @@ class Service:
         """
         settings = where if isinstance(where, Settings) else Settings(database=os.fspath(where))
         database = Database(settings.database, pool_size=settings.pool_size)
-        schema.upgrade(database)
+        try:
+            schema.upgrade(database)
+        except BaseException:
+            database.close()
+            raise
         return cls(database, clock=clock, graph_seconds=settings.graph_seconds, encoder=encoder)
 
     def __repr__(self) -> str:

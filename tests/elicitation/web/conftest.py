@@ -1,0 +1,71 @@
+"""Databases of both kinds, and a study on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from interviews import SetClock
+from postgres_cluster import PostgresCluster, programs
+
+from pluralism.elicitation.interview import read_case, read_protocol
+from pluralism.elicitation.web.service import Service
+from pluralism.elicitation.web.study import Study
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes empty PostgreSQL databases; of a private server, or of the one that PLURALISM_TEST_DATABASE names."""
+    given = os.environ.get("PLURALISM_TEST_DATABASE")
+    if given is not None:
+        yield lambda: emptied(given)
+        return
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql, or set PLURALISM_TEST_DATABASE")
+    cluster = PostgresCluster(folder)
+    yield cluster.new_database
+    cluster.stop()
+
+
+def emptied(address: str) -> str:
+    """The address of a database from which everything was removed: it must be one for tests alone."""
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "study.db")
+    return request.getfixturevalue("postgres")()
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """The clock of the service."""
+    return SetClock()
+
+
+@pytest.fixture
+def service(address: str, clock: SetClock) -> Iterator[Service]:
+    """A service on an empty database."""
+    service = Service.open(address, clock=clock)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def study(service: Service) -> Study:
+    """An open study."""
+    made = service.studies.create(
+        title="Children", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="organiser"
+    )
+    return service.studies.change(made.id, by="organiser", status="open")

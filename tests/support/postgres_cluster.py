@@ -1,0 +1,88 @@
+"""A private PostgreSQL server in a temporary folder, reached by a socket in it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+
+def programs() -> Path | None:
+    """The folder of `initdb` and `postgres`; None where PostgreSQL is not installed."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return folders[-1].parent if folders else None
+
+
+class PostgresCluster:
+    """Runs until `stop`; the server refuses to run as root, so that root starts it as another user."""
+
+    def __init__(self, bin_folder: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._user = None
+        if os.geteuid() == 0:
+            names = {entry.pw_name for entry in pwd.getpwall()}
+            self._user = "postgres" if "postgres" in names else "nobody"
+            shutil.chown(self.folder, self._user)
+        data = self.folder / "data"
+        self._run(
+            [bin_folder / "initdb", "--pgdata", data, "--username=tests", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        )
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            "fsync": "off",
+            "max_connections": 200,
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self._server = subprocess.Popen(
+            [bin_folder / "postgres", "-D", data, *flags],
+            user=self._user,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self._address(name)
+
+    def stop(self) -> None:
+        """End the server at once, and remove the folder."""
+        # By this signal the server does not wait for connections that somebody left open.
+        self._server.send_signal(signal.SIGINT)
+        try:
+            self._server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _address(self, name: str) -> str:
+        return f"postgresql://tests@/{name}?host={self.folder}"
+
+    def _run(self, command: list[object]) -> None:
+        subprocess.run(command, user=self._user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+
+    def _wait(self) -> None:
+        for _ in range(200):
+            try:
+                psycopg.connect(self._address("postgres")).close()
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        raise TimeoutError("the private PostgreSQL server does not answer")
