@@ -15,8 +15,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
+    "ChatMediator": "neighbours.chat_mediator",
     "CountedGraph": "counted_graph",
     "GraphRanking": "aggregators.ranking",
+    "HindsightJudge": "neighbours.hindsight",
     "MoralGraph": "moral_graph",
     "UpgradeHypothesis": "hypothesis",
     "ValuesCard": "values_card",
@@ -25,6 +27,9 @@ _NAMES = {
     "aggregator_agreement": "structure.agreement",
     "aggregators": "aggregators.catalogue",
     "audit": "hash_chain",
+    "chat_judge": "neighbours.chat_outcomes",
+    "chat_predictor": "neighbours.interview_gain",
+    "chat_world": "neighbours.chat_outcomes",
     "cluster_cards": "duplicates",
     "deliberate": "neighbours.deliberation",
     "edge_posteriors": "uncertainty.edge_posterior",
@@ -32,6 +37,7 @@ _NAMES = {
     "find_duplicates": "duplicates",
     "from_pool": "neighbours.generative_slate",
     "from_published": "exports.published_json",
+    "gain_of_interview": "neighbours.interview_gain",
     "generative_slate": "neighbours.generative_slate",
     "graph_difference": "difference",
     "graph_page": "exports.page",
@@ -53,6 +59,9 @@ _NAMES = {
     "select_questions": "query_selection.select_questions",
     "simulate_people": "simulation.people",
     "simulate_study": "simulation.study",
+    "statement_priorities": "neighbours.consensus_routing",
+    "statement_rater": "neighbours.chat_statements",
+    "statement_writer": "neighbours.chat_statements",
     "to_comparisons": "exports.comparisons",
     "to_published": "exports.published_json",
     "transitivity": "structure.transitivity",
@@ -62,8 +71,10 @@ _NAMES = {
 }
 
 __all__ = [
+    "ChatMediator",
     "CountedGraph",
     "GraphRanking",
+    "HindsightJudge",
     "MoralGraph",
     "UpgradeHypothesis",
     "ValuesCard",
@@ -72,6 +83,9 @@ __all__ = [
     "aggregator_agreement",
     "aggregators",
     "audit",
+    "chat_judge",
+    "chat_predictor",
+    "chat_world",
     "cluster_cards",
     "deliberate",
     "edge_posteriors",
@@ -79,6 +93,7 @@ __all__ = [
     "find_duplicates",
     "from_pool",
     "from_published",
+    "gain_of_interview",
     "generative_slate",
     "graph_difference",
     "graph_page",
@@ -100,6 +115,9 @@ __all__ = [
     "select_questions",
     "simulate_people",
     "simulate_study",
+    "statement_priorities",
+    "statement_rater",
+    "statement_writer",
     "to_comparisons",
     "to_published",
     "transitivity",
@@ -125,8 +143,14 @@ if TYPE_CHECKING:
     from pluralism.elicitation.hash_chain import audit, seal
     from pluralism.elicitation.hypothesis import UpgradeHypothesis
     from pluralism.elicitation.moral_graph import MoralGraph
+    from pluralism.elicitation.neighbours.chat_mediator import ChatMediator
+    from pluralism.elicitation.neighbours.chat_outcomes import chat_judge, chat_world
+    from pluralism.elicitation.neighbours.chat_statements import statement_rater, statement_writer
+    from pluralism.elicitation.neighbours.consensus_routing import statement_priorities
     from pluralism.elicitation.neighbours.deliberation import deliberate, rank_statements
     from pluralism.elicitation.neighbours.generative_slate import from_pool, generative_slate
+    from pluralism.elicitation.neighbours.hindsight import HindsightJudge
+    from pluralism.elicitation.neighbours.interview_gain import chat_predictor, gain_of_interview
     from pluralism.elicitation.neighbours.predictive_gain import mean_gain, predictive_gain
     from pluralism.elicitation.query_selection.learning_curve import learning_curve
     from pluralism.elicitation.query_selection.prompt_informativeness import prompt_informativeness

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pluralism.data import Ratings
     from pluralism.models import Membership
 
-__all__ = ["PolisConsensus", "polis_consensus"]
+__all__ = ["PolisConsensus", "polis_consensus", "refuse_repeated_votes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ def polis_consensus(
     unknown = [name for name in exclude if name not in statements]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is no statement.", fix="Exclude ids of statements.")
-    _refuse_repeats(votes)
+    refuse_repeated_votes(votes)
     weights, groups = _memberships(votes, membership, soft)
     chosen = {
         "agrees": votes.value > threshold,
@@ -269,7 +269,8 @@ def _table(
     return out
 
 
-def _refuse_repeats(votes: Ratings) -> None:
+def refuse_repeated_votes(votes: Ratings) -> None:
+    """Raise a `DataError` that names whoever votes more than once on a statement."""
     pair = votes.user.astype(np.int64) * max(len(votes.items), 1) + votes.item
     order = np.sort(pair)
     again = order[1:][np.diff(order) == 0]

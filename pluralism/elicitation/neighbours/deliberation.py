@@ -1,4 +1,4 @@
-"""The aggregation step of the Habermas machine: Schulze on predicted rankings, with ties broken by random ballots.
+"""The loop of the Habermas machine: drafts, predicted rankings, Schulze's winner; critiques, revised drafts, a winner.
 
 A model predicts how each participant would rank the group statements that were drafted; the statement that wins is
 shown to all. Predictions fail at times: a person whose prediction failed is left out of the count, and with nobody left
@@ -27,7 +27,15 @@ from pluralism.random import RNG, as_generator
 from pluralism.social_choice import Profile
 from pluralism.social_choice.pairwise_kernels import widest_paths
 
-__all__ = ["Deliberation", "DeliberationRound", "RankedStatements", "deliberate", "rank_statements"]
+__all__ = ["Deliberation", "DeliberationRound", "Draft", "Predict", "RankedStatements", "deliberate", "rank_statements"]
+
+Draft = Callable[[Sequence[str], str | None, Sequence[str]], Sequence[str]]
+"""Writes group statements: takes opinions, the winner of the last round (None at first) and what those with these
+opinions said of it (nothing at first)."""
+
+Predict = Callable[[Sequence[str], Sequence[str], str | None, Sequence[str]], Float[np.ndarray, "voters statements"]]
+"""Predicts how those with these opinions rank statements, as `rank_statements` takes it: takes opinions, statements,
+the winner of the last round and the critiques of it, in the order of the opinions."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,7 +171,7 @@ class Deliberation:
                 "winner": [one.ranked.winner for one in self.rounds],
                 "statements": [len(one.ranked.statements) for one in self.rounds],
                 "skipped": [len(one.ranked.skipped) for one in self.rounds],
-                "critiques": [len(one.critiques) for one in self.rounds],
+                "critiques": [sum(map(bool, one.critiques)) for one in self.rounds],
             }
         )
 
@@ -182,29 +190,33 @@ class Deliberation:
 
 def deliberate(
     opinions: Sequence[str],
-    draft: Callable[[Sequence[str], str | None, Sequence[str]], Sequence[str]],
-    predict: Callable[[Sequence[str], Sequence[str]], Float[np.ndarray, "voters statements"]],
+    draft: Draft,
+    predict: Predict,
     critique: Callable[[str], Sequence[str]],
     *,
     n_critiques: int = 1,
     rng: RNG = None,
 ) -> Deliberation:
-    """Run the loop: drafts, predicted rankings, a winner; critiques, revised drafts, a new winner.
+    """Run the loop.
 
     Parameters
     ----------
     opinions : sequence of str
         One of each participant.
     draft : callable
-        ``draft(opinions, winner, critiques)`` writes group statements; winner and critiques are None and empty at
-        first. Opinions and critiques come in an order of their own each time, so that no participant is always first.
+        As `Draft`. Opinions, and critiques with them, come in another order each round, so that nobody is always first.
     predict : callable
-        ``predict(opinions, statements)`` gives the rankings that `rank_statements` takes, one row an opinion.
+        As `Predict`.
     critique : callable
-        ``critique(winner)`` asks the participants.
+        ``critique(winner)`` asks the participants: a text of each, in the order of the opinions, empty for none.
     n_critiques : int
         Rounds of critique, 0 or more.
     rng : int, Generator or None
+
+    Raises
+    ------
+    DataError
+        If nothing is drafted, or critiques are not as many as opinions.
     """
     said = tuple(map(str, opinions))
     if not said or n_critiques < 0:
@@ -216,13 +228,19 @@ def deliberate(
     winner: str | None = None
     critiques: tuple[str, ...] = ()
     for turn in range(n_critiques + 1):
-        shuffled = [said[i] for i in generator.permutation(len(said))]
-        asked = [critiques[i] for i in generator.permutation(len(critiques))]
-        statements = list(dict.fromkeys(draft(shuffled, winner, asked)))
+        order = generator.permutation(len(said))
+        asked = [critiques[i] for i in order] if critiques else []
+        statements = list(dict.fromkeys(draft([said[i] for i in order], winner, asked)))
         if not statements:
             raise DataError(f"No statement was drafted in round {turn + 1}.", fix="Draft at least one.")
-        ranked = rank_statements(statements, predict(said, statements), rng=generator)
+        ranked = rank_statements(statements, predict(said, statements, winner, critiques), rng=generator)
         winner = ranked.winner
         critiques = tuple(map(str, critique(winner))) if turn < n_critiques else ()
+        if critiques and len(critiques) != len(said):
+            raise DataError(
+                f"There are {len(critiques)} critiques of {len(said)} participants.",
+                where=f"round {turn + 1}",
+                fix="Give one of each participant, empty for none.",
+            )
         rounds.append(DeliberationRound(ranked, critiques))
     return Deliberation(said, tuple(rounds))

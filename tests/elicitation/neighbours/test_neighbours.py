@@ -121,17 +121,26 @@ def test_a_deliberation_drafts_ranks_and_revises() -> None:
         seen.append((list(opinions), winner, list(critiques)))
         return [f"{len(seen)}:{text}" for text in opinions[:3]]
 
-    def predict(opinions: list[str], statements: list[str]) -> np.ndarray:
+    told = []
+
+    def predict(opinions: list[str], statements: list[str], winner: str | None, critiques: list[str]) -> np.ndarray:
+        told.append((winner, list(critiques)))
         return np.array([[0.0 if s.endswith(o) else 1.0 for s in statements] for o in opinions])
 
-    found = deliberate(["a", "b", "c", "c"], draft, predict, lambda winner: [f"{winner}?", "hm"], n_critiques=1, rng=0)
+    asked = lambda winner: ["no a", "", "no c", "not c"]  # noqa: E731
+    found = deliberate(["a", "b", "c", "c"], draft, predict, asked, n_critiques=1, rng=0)
     assert len(found.rounds) == 2 and seen[0][1] is None and seen[1][1] == found.rounds[0].ranked.winner
-    assert sorted(seen[0][0]) == ["a", "b", "c", "c"] and sorted(seen[1][2]) == sorted(found.rounds[0].critiques)
+    assert sorted(seen[0][0]) == ["a", "b", "c", "c"] and seen[0][2] == []
+    # whoever said something stands at the same place in both lists
+    assert sorted(zip(seen[1][0], seen[1][2], strict=True)) == [("a", "no a"), ("b", ""), ("c", "no c"), ("c", "not c")]
+    assert told == [(None, []), (found.rounds[0].ranked.winner, ["no a", "", "no c", "not c"])]
     assert found.statement == "2:c" or "c" not in seen[1][0][:3]
     assert found.rounds[1].critiques == ()
     assert found.to_frame().num_rows == 2 and found.to_json() and "2 rounds" in repr(found)
     with pytest.raises(DataError, match="No statement was drafted"):
         deliberate(["a"], lambda *_: [], predict, lambda _: [])
+    with pytest.raises(DataError, match="2 critiques of 1 participants"):
+        deliberate(["a"], draft, predict, lambda _: ["x", "y"])
     with pytest.raises(UsageError):
         deliberate([], draft, predict, lambda _: [])
 
