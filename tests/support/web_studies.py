@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 
 from interviews import step
@@ -16,12 +15,12 @@ def join(service, study, *, language="en", key=None):
 
 def play(service, participant_id, *, until=None, answer="upgrade", vote_comment="", say=None):
     """Let somebody go through the interview, to its end or until it awaits something; the interview."""
-    for number in itertools.count():
-        interview = service.people.interview(participant_id)
+    interview = service.people.interview(participant_id)
+    while True:
         state = interview.advance()
         if state.awaits is None or state.awaits == until:
             return interview
-        key = f"step {number}"
+        key = f"event {state.version}"
         if state.awaits == "answer" and say is not None:
             interview.answer(say, key=key)
         elif state.awaits == "card" and say is not None and state.drafts[-1].title != say[:40]:

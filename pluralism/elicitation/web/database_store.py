@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from pluralism.elicitation.interview.events import Event, Withdrawn
 from pluralism.elicitation.interview.fold import apply, fold
+from pluralism.elicitation.interview.state import InterviewState
 from pluralism.elicitation.interview.store import conflict
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.database import Database
@@ -34,6 +35,8 @@ class DatabaseStore:
 
     def __init__(self, database: Database, study_id: str, participant_id: str) -> None:
         self.database, self.study_id, self.participant_id = database, study_id, participant_id
+        # What the events lead to that were read or appended last: spares reading them again for each that follows.
+        self._state: InterviewState | None = None
 
     def __repr__(self) -> str:
         return f"DatabaseStore(study {self.study_id}, participant {self.participant_id})"
@@ -41,7 +44,9 @@ class DatabaseStore:
     def read(self) -> Sequence[Event]:
         """All events, from the first; none before the interview was begun."""
         with self.database.read() as connection:
-            return tuple(events_of(connection, self.participant_id))
+            events = tuple(events_of(connection, self.participant_id))
+        self._state = fold(events) if events else None
+        return events
 
     def append(self, event: Event) -> None:
         """Add an event. One that withdraws erases what was said in the same transaction.
@@ -57,16 +62,20 @@ class DatabaseStore:
         """
         if event.key is not None and len(event.key) > _KEY_CHARACTERS:
             raise InterviewError("The key of this step is too long.", fix=f"Use {_KEY_CHARACTERS} characters at most.")
-        events = tables.events.c
+        events, people = tables.events.c, tables.participants.c
         with study_transaction(self.database, self.study_id, event.at) as study:
-            known = study.connection.scalar(select(func.count()).where(events.participant_id == self.participant_id))
-            if known != event.seq:
+            deleted = select(people.deleted_at).where(people.id == self.participant_id)
+            known = select(func.count()).where(events.participant_id == self.participant_id)
+            if study.connection.scalar(known) != event.seq or study.connection.scalar(deleted) is not None:
                 raise conflict()
             if isinstance(event.body, Withdrawn):
                 erase_participant(study, self.participant_id, by=self.participant_id)
+                state = None
             else:
-                past = events_of(study.connection, self.participant_id)
-                record(study, self.participant_id, event, apply(fold(past), event) if past else fold([event]))
+                before = self._before(study.connection, event.seq)
+                state = fold([event]) if before is None else apply(before, event)
+                record(study, self.participant_id, event, state)
+        self._state = state
         if isinstance(event.body, Withdrawn):
             self.database.forget_deleted()
 
@@ -78,3 +87,10 @@ class DatabaseStore:
             if study.connection.scalar(deleted) is None:
                 erase_participant(study, self.participant_id, by=self.participant_id)
         self.database.forget_deleted()
+
+    def _before(self, connection: Connection, version: int) -> InterviewState | None:
+        """The state before the next event; as events are only added, as many of them are the same ones."""
+        if self._state is not None and self._state.version == version:
+            return self._state
+        events = events_of(connection, self.participant_id)
+        return fold(events) if events else None

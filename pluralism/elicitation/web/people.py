@@ -202,9 +202,7 @@ class People:
         names = [name for name in ParticipantRow.__dataclass_fields__ if name != "n_votes"]
         with self._database.read() as connection:
             counts = connection.execute(
-                select(vote.participant_id, func.count())
-                .where(vote.study_id == study_id)
-                .group_by(vote.participant_id)
+                select(vote.participant_id, func.count()).where(vote.study_id == study_id).group_by(vote.participant_id)
             )
             cast: dict[str | None, int] = {name: n for name, n in counts}
             rows = connection.execute(
@@ -231,16 +229,17 @@ class People:
         person = self.get(participant_id)
         store = DatabaseStore(self._database, person.study_id, person.id)
         pool = DatabasePool(self._database, person.study_id, person.id, person.language, encoder=self._encoder)
-        events = store.read()
+        past = tables.events.c
         with self._database.read() as connection:
-            if events:
-                begun = fold(events).begun
-                protocol = load_protocol(connection, begun.protocol_digest)
-                case = load_case(connection, begun.case_digest)
+            begun = connection.scalar(select(past.payload).where(past.participant_id == participant_id, past.seq == 0))
+            if begun is not None:
+                started = json.loads(begun)
+                protocol = load_protocol(connection, started["protocol_digest"])
+                case = load_case(connection, started["case_digest"])
             else:
                 study = load_study(connection, person.study_id)
                 protocol, case = study.protocol, study.case
-        if not events:
+        if begun is None:
             try:
                 return Interview.begin(
                     store,

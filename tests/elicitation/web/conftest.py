@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,12 +41,26 @@ def emptied(address: str) -> str:
     return address
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in memory where there is one: tests commit often, and wait for the disk each time."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def address(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of an empty database; PostgreSQL runs with the slow tests."""
+    return str(folder / "study.db") if request.param == "sqlite" else request.getfixturevalue("postgres")()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    if request.param == "sqlite":
-        return str(tmp_path / "study.db")
-    return request.getfixturevalue("postgres")()
+def either_address(request: pytest.FixtureRequest, folder: Path) -> str:
+    """As `address`, for the few tests that run on both always."""
+    return str(folder / "study.db") if request.param == "sqlite" else request.getfixturevalue("postgres")()
 
 
 @pytest.fixture

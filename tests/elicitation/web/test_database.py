@@ -36,10 +36,12 @@ def read_modify_write(database, barrier):
 
 
 @pytest.mark.parametrize("own_connections", [False, True], ids=["one process", "as processes"])
-def test_of_read_modify_writes_in_four_threads_none_is_lost_and_none_fails(address: str, own_connections: bool) -> None:
-    with closing(Database(address)) as database:
+def test_of_read_modify_writes_in_four_threads_none_is_lost_and_none_fails(
+    either_address: str, own_connections: bool
+) -> None:
+    with closing(Database(either_address)) as database:
         counter(database)
-        others = [Database(address) for _ in range(THREADS)] if own_connections else [database] * THREADS
+        others = [Database(either_address) for _ in range(THREADS)] if own_connections else [database] * THREADS
         barrier = threading.Barrier(THREADS)
         with ThreadPoolExecutor(THREADS) as pool:
             for done in [pool.submit(read_modify_write, other, barrier) for other in others]:

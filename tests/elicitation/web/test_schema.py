@@ -29,8 +29,8 @@ def names(database):
         return set(inspect(connection).get_table_names())
 
 
-def test_the_history_ends_in_the_tables_that_the_code_knows(address: str) -> None:
-    with closing(Database(address)) as database:
+def test_the_history_ends_in_the_tables_that_the_code_knows(either_address: str) -> None:
+    with closing(Database(either_address)) as database:
         assert schema.revision_of(database) is None
         schema.upgrade(database)
         assert schema.revision_of(database) == NEWEST
@@ -87,13 +87,13 @@ def test_a_database_of_a_newer_version_is_refused_and_kept(address: str) -> None
         assert "votes" in names(database)
 
 
-@pytest.mark.parametrize("statements", [1, 3])
-def test_a_migration_killed_midway_leaves_the_old_schema(address: str, statements: int) -> None:
-    with closing(Database(address)) as database:
+@pytest.mark.parametrize("statements", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_migration_killed_midway_leaves_the_old_schema(either_address: str, statements: int) -> None:
+    with closing(Database(either_address)) as database:
         schema.upgrade(database, OLD)
         before = names(database)
         database.close()
-        done = subprocess.run([sys.executable, KILLED, address, str(statements)], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, KILLED, either_address, str(statements)], capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert schema.revision_of(database) == OLD
         assert names(database) == before
