@@ -22,10 +22,11 @@ from pluralism.cli.fit import fit
 from pluralism.cli.graph import graph_commands
 from pluralism.cli.interview import interview
 from pluralism.cli.report import report
+from pluralism.cli.serve import serve
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview)
+COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview, serve)
 GROUPS = {"graph": graph_commands}
 RESUMABLE = ("fit", "embed", "compare")
 
