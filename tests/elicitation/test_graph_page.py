@@ -228,7 +228,21 @@ def test_three_hundred_values_and_two_thousand_edges_stay_usable(browser: Any, t
     )
     tab, said = opened(browser, tmp_path / "page.html", graph_page(graph, n_bootstrap=0))
     assert tab.locator("g.edge").count() == 2000 and tab.locator("g.value").count() == 300
+    # no label is drawn that could not be read, and those that were looked for are large enough
+    labels = "[...document.querySelectorAll('g.value text')].filter((t) => t.getClientRects().length)"
+    heights = f"{labels}.map((t) => t.getBoundingClientRect().height)"
+    assert tab.evaluate(f"{labels}.length") == 0
     tab.locator("#search").fill("theme 7")
-    assert 0 < tab.locator("g.value:not(.dim)").count() < 300
+    found = tab.locator("g.value:not(.dim)").count()
+    assert found == 11  # 7 and 70 to 79
+    assert tab.evaluate(f"{labels}.length") == found and min(tab.evaluate(heights)) >= 12
     tab.locator("g.value").nth(5).dispatch_event("click")
-    assert tab.locator("#details li").count() > 3 and said == []
+    near = {value for pair in zip(source, wiser, strict=True) if 5 in pair for value in pair}
+    assert tab.evaluate(f"{labels}.length") == len(near)
+    lines = tab.locator("g.edge:not(.dim)").count()
+    assert lines == np.sum((source == 5) | (wiser == 5)) and tab.locator("#details li").count() == 3 + lines
+    for _ in range(9):
+        tab.locator("#in").click()
+    assert tab.locator("svg.far").count() == 0 and tab.evaluate(f"{labels}.length") == 300
+    tab.locator("#reset").click()
+    assert tab.locator(".dim, .near, .chosen, svg.focused").count() == 0 and said == []

@@ -20,7 +20,7 @@ PAGE_WORDS: dict[str, str] = {
     ),
     "solid": "solid: more than half say wiser, at {level}",
     "dashed": "dashed: more than half say it is not",
-    "dotted": "dotted: insufficient evidence",
+    "dotted": "thin: insufficient evidence",
     "filled": "filled circle: first tier",
     "values": "Values",
     "wisest_first": "Wisest first, by the rule {rule}",

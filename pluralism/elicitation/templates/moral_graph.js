@@ -1,5 +1,7 @@
 "use strict";
 (() => {
+  // font size of labels in the picture, the least in pixels that is read, the one wanted, and how many fit side by side
+  const LABEL = 14, LEAST = 7, LEGIBLE = 12, LABELLED = 40;
   const data = JSON.parse(document.getElementById("data").textContent);
   const svg = document.querySelector(".canvas svg");
   const details = document.getElementById("details");
@@ -79,13 +81,19 @@
     }));
     show(...parts, make("h3", words.judged_with), list);
     choose(values[value]);
-    edges.forEach((edge, number) => edge.classList.toggle("dim", !near.includes(number)));
+    const lines = new Set(near);
+    const beside = new Set(near.flatMap((number) => [data.edges[number].source, data.edges[number].wiser]));
+    svg.classList.add("focused");
+    edges.forEach((edge, number) => edge.classList.toggle("dim", !lines.has(number)));
+    values.forEach((other, number) => other.classList.toggle("near", beside.has(number)));
   };
 
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
     const found = data.values.map((value) => wanted !== "" && value.text.includes(wanted));
+    const few = found.filter(Boolean).length <= LABELLED;
     const used = new Set();
+    svg.classList.toggle("focused", wanted !== "");
     edges.forEach((edge, number) => {
       const one = data.edges[number];
       const here = rowsOf(number).length > 0 && (!sure.checked || one.wiser_sure);
@@ -96,6 +104,7 @@
     values.forEach((value, number) => {
       value.classList.toggle("hidden", (context.value !== "" || sure.checked) && !used.has(number));
       value.classList.toggle("dim", wanted !== "" && !found[number]);
+      value.classList.toggle("near", few && found[number]);
     });
     document.getElementById("count").textContent = say(words.shown, { n: edges.filter((edge) => !edge.classList.contains("hidden")).length });
   };
@@ -123,7 +132,16 @@
   const whole = svg.viewBox.baseVal;
   const start = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
   const view = { ...start };
-  const draw = () => svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
+  const fit = () => {
+    const pixels = Math.min(svg.clientWidth / view.width, svg.clientHeight / view.height);
+    svg.classList.toggle("far", LABEL * pixels < LEAST);
+    svg.style.setProperty("--grow", pixels > 0 ? LEGIBLE / (LABEL * pixels) : 1);
+  };
+  const draw = () => {
+    svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
+    fit();
+  };
+  window.addEventListener("resize", fit);
   const zoom = (factor, x = view.x + view.width / 2, y = view.y + view.height / 2) => {
     const width = Math.min(Math.max(view.width * factor, start.width / 40), start.width * 2);
     const scale = width / view.width;
@@ -160,4 +178,5 @@
     filter();
   });
   filter();
+  fit();
 })();
