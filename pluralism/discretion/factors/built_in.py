@@ -26,8 +26,8 @@ _MARKUP = re.compile(
 _HEDGES = frozenset(
     "apparently arguably assume assumed believe could doubt doubtful fairly generally guess hopefully largely likely "
     "mainly may maybe might mostly often perhaps possible possibly presumably probable probably quite rather "
-    "relatively roughly seem seemed seemingly seems should somewhat sometimes suggest suggests suppose tend tends think "
-    "typically uncertain unclear unlikely usually".split()
+    "relatively roughly seem seemed seemingly seems should somewhat sometimes suggest suggests suppose tend tends "
+    "think typically uncertain unclear unlikely usually".split()
 )
 _N = 3
 
