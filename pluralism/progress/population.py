@@ -1,4 +1,4 @@
-"""Populations of people whose values move, influenced by a policy or not, and their untouched twin on the same noise."""
+"""People whose values move under the influence of a policy, beside their untouched twin on the same noise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ POPULATION_PRESETS: dict[str, dict[str, Any]] = {
 class Population:
     r"""People around the means of their groups.
 
-    .. math:: w_{u,t+1} = w_{u,t} + \Delta_{g,t} + \alpha (\bar w_{u,t} - w_{u,t}) + \kappa_g (a_t - w_{u,t}) + \epsilon_u
+    .. math:: w_{u,t+1} = w_{u,t} + \Delta_{g,t} + \alpha (\bar w_{u,t} - w_{u,t})
+       + \kappa_g (a_t - w_{u,t}) + \epsilon_u
 
     where :math:`\Delta_{g,t}` is how the group's mean moves by itself, :math:`\bar w_{u,t}` the mean of everybody or,
     with bounded confidence (Hegselmann and Krause 2002), of those within reach of u, and :math:`a_t` what the policy

@@ -33,7 +33,7 @@ def test_the_error_settles_where_the_riccati_equation_says() -> None:
 
 
 def test_the_filter_is_the_regression_on_all_surveys() -> None:
-    drift, system = published(6)
+    _, system = published(6)
     rng = np.random.default_rng(0)
     surveys = rng.normal(size=(6, 1))
     # Covariances of all states, by unrolling the recursion.
