@@ -10,6 +10,7 @@ import typer
 
 from pluralism import __version__
 from pluralism.cli.adapt import adapt
+from pluralism.cli.bots import bots
 from pluralism.cli.check import check
 from pluralism.cli.choose import choose
 from pluralism.cli.compare import compare
@@ -26,7 +27,7 @@ from pluralism.cli.serve import serve
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview, serve)
+COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview, serve, bots)
 GROUPS = {"graph": graph_commands}
 RESUMABLE = ("fit", "embed", "compare")
 

@@ -1,0 +1,177 @@
+"""Whole sessions over HTTP, without scripts: from the link to the graph, and back, and away."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from live_service import live_service
+
+from pluralism.elicitation.web.bots.study_of_bots import play_study
+
+
+@pytest.fixture
+def live(address):
+    with live_service(address) as live:
+        yield live
+
+
+def test_from_the_link_to_the_graph(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/vote")
+    # never before voting
+    assert somebody.go("/interview/graph").status == 403
+    somebody.go("/interview")
+    somebody.finish()
+    assert "See the values of all" in somebody.text
+    assert somebody.go("/interview/graph").status == 200
+    assert "Waiting beside the storm" in somebody.text
+    # others' votes are counts there, and never single ones
+    data = json.loads(somebody.page.split('id="data">')[1].split("</script>")[0])
+    assert data["edges"] and not any(edge["votes"] for edge in data["edges"])
+    counts = live.service.studies.counts(study.id)
+    assert (counts.joined, counts.votes, counts.by_phase["done"]) == (1, 4, 1)
+
+
+def test_somebody_leaves_and_comes_back_by_their_own_link(live):
+    study = live.study()
+    somebody = live.visitor()
+    way_back = somebody.join(live.link(study.id), language="de")
+    somebody.talk("/interview/answer")
+    somebody.fill("/interview/answer", text="Mein Neffe weinte.")
+    somebody.go("/interview/leave")
+    assert way_back in somebody.page and "Vorerst gehen" in somebody.text
+    somebody.fill("/interview/leave")
+    assert somebody.go("/interview").status == 403
+    elsewhere = live.visitor()
+    elsewhere.go(way_back)
+    assert elsewhere.go("/interview").status == 403  # the link alone changes nothing
+    elsewhere.go(way_back)
+    elsewhere.fill("")
+    assert "/interview/resume" in elsewhere.actions
+    elsewhere.fill("/interview/resume")
+    assert "Mein Neffe weinte." in elsewhere.text and "/interview/answer" in elsewhere.actions
+
+
+def test_deleting_takes_everything_away(live):
+    study = live.study()
+    somebody = live.visitor()
+    way_back = somebody.join(live.link(study.id))
+    somebody.finish()
+    somebody.go("/interview/delete")
+    assert "Deleted" in somebody.fill("/interview/delete").text
+    assert somebody.go("/interview").status == 403
+    assert live.service.studies.counts(study.id).deleted == 1
+    graph = live.service.graphs.get(study.id, fresh=True).graph
+    assert not any(card.title == "Waiting beside the storm" for card in graph.values.values())
+    somebody.go(way_back)
+    assert "storm" not in somebody.text
+
+
+def test_a_form_sent_twice_counts_once_and_one_that_is_late_changes_nothing(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/vote")
+    form = somebody.answer.page().form("/interview/vote")
+    fields = [*form.hidden.items(), ("answer", "upgrade"), ("comment", "once")]
+    assert [somebody.post("/interview/vote", fields).status for _ in range(3)] == [303] * 3
+    assert live.service.studies.counts(study.id).votes == 1
+    late = [(name, "a" * 22 if name == "key" else value) for name, value in fields]
+    answer = somebody.post("/interview/vote", late)
+    assert answer.status == 409 and "gone on meanwhile" in answer.body.decode()
+    assert live.service.studies.counts(study.id).votes == 1
+
+
+def test_a_vote_can_be_changed_until_the_end(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/vote")
+    somebody.fill("/interview/vote", answer="upgrade", comment="first thought")
+    somebody.go("/interview?item=0")
+    assert "first thought" in somebody.page
+    somebody.fill("/interview/vote", answer="no_upgrade", comment="second thought")
+    kept = json.loads(somebody.get("/interview/my-data.json").body)
+    assert [(vote["answer"], vote["comment"]) for vote in kept["votes"]] == [("no_upgrade", "second thought")]
+
+
+def test_what_was_typed_stands_there_again_where_it_does_not_fit(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id), language="de")
+    somebody.talk("/interview/answer")
+    long = "wort " * 1_000
+    assert somebody.fill("/interview/answer", text=long).status == 409
+    assert "Höchstens 4,000 Zeichen" in somebody.text and long.strip() in somebody.page
+    somebody.fill("/interview/answer", text="   ")
+    assert somebody.status == 409 and "hat nicht geklappt" in somebody.text
+
+
+def test_a_card_with_a_link_cannot_be_confirmed(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/confirm")
+    somebody.fill(
+        "/interview/card", title="See here", description="x", policies="MOMENTS at https://evil.example", then="confirm"
+    )
+    assert somebody.status == 409 and "take out links" in somebody.text
+    assert "/interview/confirm" not in somebody.actions
+    somebody.fill("/interview/card", title="See here now", description="x", policies="MOMENTS here", then="confirm")
+    assert somebody.status == 200 and "/interview/card" not in somebody.actions
+
+
+def test_a_study_that_is_closed_and_a_link_that_is_used_up(live):
+    study = live.study()
+    once = live.link(study.id, max_uses=1)
+    live.visitor().join(once)
+    second = live.visitor()
+    assert second.go(once).status == 404 and "used up" in second.text
+    many = live.link(study.id)
+    live.service.studies.change(study.id, by="test", status="closed")
+    assert "not open at the moment" in second.go(many).text and second.actions == []
+    assert second.go(f"{live.url}/join/{'x' * 43}").status == 404
+
+
+def test_demographics_are_counted_and_never_shown_for_few(live):
+    from pluralism.elicitation.web.study import DemographicQuestion
+
+    question = DemographicQuestion.model_validate(
+        {
+            "id": "home",
+            "text": {"en": "Where do you live?", "de": "Wo leben Sie?"},
+            "options": [{"id": name, "text": {"en": name, "de": name}} for name in ("town", "country")],
+        }
+    )
+    study = live.study(demographics=(question,))
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/survey")
+    assert "Where do you live?" in somebody.text
+    scales = somebody.answer.page().form("/interview/survey").choices
+    somebody.fill("/interview/survey", **dict.fromkeys(scales, "5"), **{"about.home": "town"})
+    assert "/interview/survey" not in somebody.actions
+    viewer = live.visitor().enter(live.link(study.id, "viewer"))
+    viewer.go(f"/organise/studies/{study.id}/answers")
+    assert "fewer than 5" in viewer.text and "5.00" in viewer.text
+
+
+def test_bots_lose_nothing(live):
+    study = live.study()
+    report = play_study(live.link(study.id), 6, at_once=6)
+    assert report.ok and report.problems == {}
+    counts = live.service.studies.counts(study.id)
+    assert (counts.joined, counts.by_phase) == (6, {"done": 6})
+    assert counts.votes == 24 and counts.cards >= 6
+
+
+@pytest.mark.slow
+def test_two_hundred_bots_at_once_lose_nothing(live):
+    study = live.study()
+    report = play_study(live.link(study.id), 200, pause=1.0)
+    assert report.finished == 200 and report.problems == {}
+    assert report.lost_turns == report.doubled_turns == 0
+    assert live.service.studies.counts(study.id).votes == 800
