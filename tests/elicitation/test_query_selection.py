@@ -218,7 +218,7 @@ def curves(
 def test_bald_predicts_better_than_random_comparisons_do() -> None:
     make = lambda: BradleyTerry(ridge=1.0, item_effects=False)  # noqa: E731
     people = {"n_users": 60, "n_items": 80, "dim": 8}
-    gains = curves(("bald",), range(8), make, people, n_start=15, batch=10, rounds=5, repeats=3)["bald"]
+    gains = curves(("bald",), range(8), make, people, n_start=15, batch=10, rounds=4, repeats=2)["bald"]
     assert gains.mean() > 0.003 and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
 
 
