@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -23,6 +24,9 @@ __all__ = ["Database", "database_url", "insert_if_absent"]
 
 WAIT_SECONDS = 30
 """How long a write waits for others."""
+
+_PATIENCE = 2.0
+_LOG = logging.getLogger(__name__)
 
 
 class Database:
@@ -62,7 +66,7 @@ class Database:
             hide_parameters=True,
             connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else {"connect_timeout": WAIT_SECONDS},
         )
-        self._turn = threading.Lock()
+        self._turn, self._forgetting = threading.Lock(), False
         event.listen(self.engine, "connect", self._on_connect)
         if self.is_sqlite:
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -114,6 +118,8 @@ class Database:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+        if self._forgetting:
+            self._forget(0.0)
 
     @contextmanager
     def _named_errors(self, what: str) -> Iterator[None]:
@@ -150,17 +156,47 @@ class Database:
         cursor.close()
 
     def forget_deleted(self) -> None:
-        """Take what was deleted out of the file as well: out of the write-ahead log, or the dead rows of PostgreSQL.
+        """Take what was deleted out of the files as well: out of the write-ahead log, or the dead rows of PostgreSQL.
 
-        What the server itself archives (backups, a log that is shipped) is its administrator's.
+        This waits for whoever is reading; where that takes too long, a later write does it. What a server archives
+        (backups, a log that is shipped) is its administrator's.
         """
-        if self.is_sqlite:
-            self._outside_transactions("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
-            with self._named_errors("written"), self.engine.connect() as connection:
-                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                for table in ("events", "cards", "hypotheses", "demographics", "derived"):
-                    connection.exec_driver_sql(f"VACUUM {table}")
+        self._forgetting = True
+        self._forget(_PATIENCE)
+
+    def _forget(self, seconds: float) -> None:
+        milliseconds = max(1, int(1000 * seconds))
+        forget = self._empty_log if self.is_sqlite else self._rewrite_tables
+        try:
+            with self._named_errors("written"):
+                self._forgetting = not forget(milliseconds)
+        except StorageError as error:
+            # The deletion itself is done.
+            _LOG.warning("Bytes of deleted rows are still in the files of the database: %s", error.what)
+
+    def _empty_log(self, milliseconds: int) -> bool:
+        with closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
+                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as cause:
+                raise OperationalError("PRAGMA wal_checkpoint", None, cause) from cause
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {1000 * WAIT_SECONDS}")
+        return not busy
+
+    def _rewrite_tables(self, milliseconds: int) -> bool:
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql(f"SET lock_timeout = '{milliseconds}ms'")
+            try:
+                # Nothing less than a rewritten table is without the bytes of its dead rows.
+                connection.exec_driver_sql("VACUUM FULL events, cards, hypotheses, demographics, derived")
+            finally:
+                # So that nobody else gets a connection that gives up so soon.
+                connection.invalidate()
+        return True
 
     def copy_into(self, path: Path) -> None:
         """Copy an SQLite database, as it is at one moment, into a file that is empty or not there.
@@ -171,14 +207,11 @@ class Database:
             The file cannot be written.
         """
         _make_private(path)
-        self._outside_transactions("VACUUM INTO ?", str(path))
-
-    def _outside_transactions(self, statement: str, *values: str) -> None:
-        with self._named_errors("written"), closing(self.engine.raw_connection()) as connection:
+        with self._named_errors("copied"), closing(self.engine.raw_connection()) as connection:
             try:
-                connection.cursor().execute(statement, values)
+                connection.cursor().execute("VACUUM INTO ?", (str(path),))
             except sqlite3.Error as cause:
-                raise OperationalError(statement, None, cause) from cause
+                raise OperationalError("VACUUM INTO", None, cause) from cause
 
 
 def insert_if_absent(connection: Connection, table: Table, **values: Any) -> bool:

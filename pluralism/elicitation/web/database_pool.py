@@ -114,7 +114,7 @@ class DatabasePool:
                 known.story.is_not(None),
             )
             .group_by(known.id)
-            .order_by(known.participant_id.is_not(None), n_votes, known.position)
+            .order_by(known.from_ballot, n_votes, known.position)
         )
         found: dict[frozenset[str], UpgradeHypothesis] = {}
         for row in rows:

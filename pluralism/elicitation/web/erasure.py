@@ -23,7 +23,8 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
     """Delete a participant's words, votes, card and demographics, and what was made of them.
 
     Left are: a row that says that somebody was deleted, random ids, and digests without their salts, by which nobody
-    can try whether a text that they guess was there. Votes of others on the card stay, without its text.
+    can try whether a text that they guess was there. Votes of others on the card stay, without its text; so do stories
+    about other people's cards, as a story is written from two cards alone.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
     connection.execute(update(tables.cards).where(cards.id.in_(own)).values(document=None, content_id=None))
     connection.execute(
         update(tables.hypotheses)
-        .where(or_(stories.participant_id == participant_id, stories.source_id.in_(own), stories.wiser_id.in_(own)))
+        .where(or_(stories.source_id.in_(own), stories.wiser_id.in_(own)))
         .values(story=None, active=False)
     )
     connection.execute(delete(tables.demographics).where(tables.demographics.c.participant_id == participant_id))

@@ -79,22 +79,20 @@ class Hypotheses:
                     known.context,
                     known.story,
                     known.model,
-                    known.participant_id,
+                    known.from_ballot,
                     known.active,
                     *counts,
                 )
                 .outerjoin_from(tables.hypotheses, tables.votes, vote.hypothesis_id == known.id)
                 .where(known.study_id == study_id)
                 .group_by(known.id)
-                .order_by(known.participant_id.is_not(None), known.position)
+                .order_by(known.from_ballot, known.position)
             ).all()
         found = []
-        for name, source, wiser, context, story, model, drawn_for, active, *answers in rows:
+        for name, source, wiser, context, story, model, from_ballot, active, *answers in rows:
             told = ERASED if story is None else story
             hypothesis = UpgradeHypothesis(source, wiser, context, told, model)
-            found.append(
-                HypothesisRow(name, hypothesis, "organiser" if drawn_for is None else "ballot", active, *answers)
-            )
+            found.append(HypothesisRow(name, hypothesis, "ballot" if from_ballot else "organiser", active, *answers))
         return tuple(found)
 
     def add(self, study_id: str, source: str, wiser: str, context: str, *, story: str, by: str) -> HypothesisRow:
@@ -136,6 +134,7 @@ class Hypotheses:
                     id=name,
                     study_id=study_id,
                     position=study.position,
+                    from_ballot=False,
                     source_id=source,
                     wiser_id=wiser,
                     context=context,

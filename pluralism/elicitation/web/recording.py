@@ -40,7 +40,7 @@ def record(study: StudyTransaction, participant_id: str, event: Event, state: In
         What it leads to.
     """
     body = event.body
-    stories = [_story(study, participant_id, item) for item in body.items] if isinstance(body, BallotDrawn) else []
+    stories = [_story(study, item) for item in body.items] if isinstance(body, BallotDrawn) else []
     row = {
         "participant_id": participant_id,
         "seq": event.seq,
@@ -104,7 +104,7 @@ def add_merge(study: StudyTransaction, kind: str, source: str, into: str, by: st
     return int(number or 0)
 
 
-def _story(study: StudyTransaction, participant_id: str, item: BallotItem) -> str:
+def _story(study: StudyTransaction, item: BallotItem) -> str:
     """The id of the story of an item: that of the pool, or of a new one."""
     known = tables.hypotheses.c
     found = study.connection.scalar(
@@ -127,7 +127,7 @@ def _story(study: StudyTransaction, participant_id: str, item: BallotItem) -> st
             id=name,
             study_id=study.study_id,
             position=study.position,
-            participant_id=participant_id,
+            from_ballot=True,
             source_id=item.source_id,
             wiser_id=item.wiser_id,
             context=item.context,

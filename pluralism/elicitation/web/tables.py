@@ -200,7 +200,7 @@ hypotheses = Table(
     Column("id", _ID, primary_key=True),
     _of_study(index=True),
     Column("position", Integer, nullable=False),
-    Column("participant_id", _ID, ForeignKey("participants.id"), index=True),
+    Column("from_ballot", Boolean, nullable=False),
     Column("source_id", _ID, ForeignKey("cards.id"), nullable=False, index=True),
     Column("wiser_id", _ID, ForeignKey("cards.id"), nullable=False, index=True),
     Column("context", Text, nullable=False),
@@ -208,7 +208,7 @@ hypotheses = Table(
     Column("model", Text, nullable=False),
     Column("active", Boolean, nullable=False),
 )
-"""Pairs that people were asked about, with the stories; those of organisers have no participant."""
+"""Pairs that people are asked about, with the stories: of organisers, or drawn for a ballot."""
 
 votes = Table(
     "votes",

@@ -171,22 +171,18 @@ def upgrade() -> None:
         sa.Column("id", sa.String(32), nullable=False),
         sa.Column("study_id", sa.String(32), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("participant_id", sa.String(32)),
+        sa.Column("from_ballot", sa.Boolean(), nullable=False),
         sa.Column("source_id", sa.String(32), nullable=False),
         sa.Column("wiser_id", sa.String(32), nullable=False),
         sa.Column("context", sa.Text(), nullable=False),
         sa.Column("story", sa.Text()),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["participant_id"], ["participants.id"], name="fk_hypotheses_participant_id_participants"
-        ),
         sa.ForeignKeyConstraint(["source_id"], ["cards.id"], name="fk_hypotheses_source_id_cards"),
         sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name="fk_hypotheses_study_id_studies"),
         sa.ForeignKeyConstraint(["wiser_id"], ["cards.id"], name="fk_hypotheses_wiser_id_cards"),
         sa.PrimaryKeyConstraint("id", name="pk_hypotheses"),
     )
-    op.create_index("ix_hypotheses_participant_id", "hypotheses", ["participant_id"])
     op.create_index("ix_hypotheses_source_id", "hypotheses", ["source_id"])
     op.create_index("ix_hypotheses_study_id", "hypotheses", ["study_id"])
     op.create_index("ix_hypotheses_wiser_id", "hypotheses", ["wiser_id"])
