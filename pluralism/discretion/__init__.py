@@ -16,73 +16,111 @@ from typing import TYPE_CHECKING, Any
 
 _NAMES = {
     "Arbitrariness": "measures.arbitrariness",
+    "BalancedVerdicts": "judges.balanced",
+    "BetweenGroups": "measures.between_groups",
     "Categories": "measures.categories",
     "Discrepancy": "measures.discrepancy",
     "DiscretionAudit": "measures.audit",
+    "FactorInfluence": "factors.influence",
+    "GraphDiscrepancy": "bridge",
+    "JudgeReliability": "judges.reliability",
+    "JudgeTrials": "judges.trials",
     "OrderSwap": "order_swap",
     "Principle": "principles",
     "PrinciplePreferences": "preferences",
     "PrincipleSet": "principles",
     "Priority": "measures.priority",
+    "PropertyWeights": "factors.property_weights",
     "SequenceReward": "annotators.sequence_reward",
     "Supremacy": "measures.supremacy",
     "Tournament": "measures.tournament",
     "Verdicts": "annotators.verdicts",
     "audit_discretion": "measures.audit",
+    "balanced_verdicts": "judges.balanced",
+    "balancing_gain": "judges.balanced",
+    "between_groups": "measures.between_groups",
+    "consistent_pairs": "judges.consistency",
+    "diversity_entropy": "judges.entropy",
     "factor_differences": "factors.differences",
+    "factor_influence": "factors.influence",
     "factor_names": "factors.built_in",
     "factor_preferences": "oracles.factor",
     "factor_values": "factors.built_in",
+    "graph_discrepancy": "bridge",
     "group_verdicts": "annotators.people",
     "human_verdicts": "annotators.people",
     "judge_preferences": "oracles.judge",
+    "judge_reliability": "judges.reliability",
     "judge_verdicts": "annotators.judge",
     "likelihood_verdicts": "annotators.judge",
     "model_verdicts": "annotators.model",
     "people_preferences": "oracles.people",
+    "position_bias": "judges.position_bias",
     "preferences_from_table": "oracles.table",
     "principle_sets": "principles",
     "priority_of": "measures.priority",
+    "property_weights": "factors.property_weights",
     "read_preferences": "oracles.table",
     "read_principles": "principles",
+    "reward_consistency": "judges.consistency",
     "reward_preferences": "oracles.reward",
     "reward_verdicts": "annotators.reward",
+    "route_to_people": "judges.routing",
     "values_as_principles": "principles",
 }
 
 __all__ = [
     "Arbitrariness",
+    "BalancedVerdicts",
+    "BetweenGroups",
     "Categories",
     "Discrepancy",
     "DiscretionAudit",
+    "FactorInfluence",
+    "GraphDiscrepancy",
+    "JudgeReliability",
+    "JudgeTrials",
     "OrderSwap",
     "Principle",
     "PrinciplePreferences",
     "PrincipleSet",
     "Priority",
+    "PropertyWeights",
     "SequenceReward",
     "Supremacy",
     "Tournament",
     "Verdicts",
     "audit_discretion",
+    "balanced_verdicts",
+    "balancing_gain",
+    "between_groups",
+    "consistent_pairs",
+    "diversity_entropy",
     "factor_differences",
+    "factor_influence",
     "factor_names",
     "factor_preferences",
     "factor_values",
+    "graph_discrepancy",
     "group_verdicts",
     "human_verdicts",
     "judge_preferences",
+    "judge_reliability",
     "judge_verdicts",
     "likelihood_verdicts",
     "model_verdicts",
     "people_preferences",
+    "position_bias",
     "preferences_from_table",
     "principle_sets",
     "priority_of",
+    "property_weights",
     "read_preferences",
     "read_principles",
+    "reward_consistency",
     "reward_preferences",
     "reward_verdicts",
+    "route_to_people",
     "values_as_principles",
 ]
 
@@ -93,10 +131,21 @@ if TYPE_CHECKING:
     from pluralism.discretion.annotators.reward import reward_verdicts
     from pluralism.discretion.annotators.sequence_reward import SequenceReward
     from pluralism.discretion.annotators.verdicts import Verdicts
+    from pluralism.discretion.bridge import GraphDiscrepancy, graph_discrepancy
     from pluralism.discretion.factors.built_in import factor_names, factor_values
     from pluralism.discretion.factors.differences import factor_differences
+    from pluralism.discretion.factors.influence import FactorInfluence, factor_influence
+    from pluralism.discretion.factors.property_weights import PropertyWeights, property_weights
+    from pluralism.discretion.judges.balanced import BalancedVerdicts, balanced_verdicts, balancing_gain
+    from pluralism.discretion.judges.consistency import consistent_pairs, reward_consistency
+    from pluralism.discretion.judges.entropy import diversity_entropy
+    from pluralism.discretion.judges.position_bias import position_bias
+    from pluralism.discretion.judges.reliability import JudgeReliability, judge_reliability
+    from pluralism.discretion.judges.routing import route_to_people
+    from pluralism.discretion.judges.trials import JudgeTrials
     from pluralism.discretion.measures.arbitrariness import Arbitrariness
     from pluralism.discretion.measures.audit import DiscretionAudit, audit_discretion
+    from pluralism.discretion.measures.between_groups import BetweenGroups, between_groups
     from pluralism.discretion.measures.categories import Categories
     from pluralism.discretion.measures.discrepancy import Discrepancy
     from pluralism.discretion.measures.priority import Priority, priority_of

@@ -11,7 +11,15 @@ from pluralism.data import Comparisons
 from pluralism.discretion.factors.built_in import factor_names, factor_values
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["factor_differences"]
+__all__ = ["default_factors", "factor_differences"]
+
+
+def default_factors(comparisons: Comparisons) -> tuple[str, ...]:
+    """All covariates of the comparisons and their items, and all built-in factors of the texts but sentiment."""
+    there = list(dict.fromkeys([*comparisons.covariates, *comparisons.items.covariates]))
+    if comparisons.items.texts is not None:
+        there += [name for name in factor_names() if name not in (*there, "sentiment")]
+    return tuple(there)
 
 
 def factor_differences(
@@ -23,8 +31,8 @@ def factor_differences(
     ----------
     comparisons : Comparisons
     names : sequence of str, optional
-        Covariates of the comparisons or of their items by name, else built-in factors of the texts. Left out, all
-        covariates that are there and all built-in factors but sentiment.
+        Covariates of the comparisons or of their items by name, else built-in factors of the texts. Left out, those of
+        `default_factors`.
 
     Raises
     ------
@@ -34,9 +42,7 @@ def factor_differences(
         A built-in factor of items without texts.
     """
     there = list(dict.fromkeys([*comparisons.covariates, *comparisons.items.covariates]))
-    if names is None:
-        own = () if comparisons.items.texts is None else (n for n in factor_names() if n not in (*there, "sentiment"))
-        names = [*there, *own]
+    names = default_factors(comparisons) if names is None else names
     lead = np.empty((len(comparisons), len(names)))
     used = np.zeros(comparisons.n_items, dtype=bool)
     used[comparisons.left] = used[comparisons.right] = True

@@ -170,7 +170,7 @@ def balancing_gain(
 
     Of one verdict a pair nothing can be gained: with ties counted half, the mean of two opposite orders is right as
     often as either order is on average. With several, those in one order share their bias, and those in two cancel it.
-    What is left is what the judge sees in the pair, so a judge that is deceived more often than not is wrong more often.
+    What is left is what the judge sees in the pair, so one that is deceived more often than not errs more.
 
     Parameters
     ----------
