@@ -103,7 +103,8 @@ def _settings() -> Settings:
 def _listen(host: str, port: int) -> socket.socket:
     """A socket that listens, taken before anything else is done, so that a port in use is a message and no log."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, as only then answers are sent without waiting for more to send.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

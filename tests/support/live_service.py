@@ -30,7 +30,7 @@ class LiveService:
 
     def __init__(self, app):
         self.app, self.service, self._visitors = app, app.state.service, []
-        self._socket = socket.socket()
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)

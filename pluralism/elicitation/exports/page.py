@@ -116,6 +116,8 @@ def graph_body(
         "words": words,
         "data": Markup(_embedded(data)),
         "ranking": ranking,
+        "answer": ranking.answer,
+        "notes": ranking.notes,
         "overview": _overview(graph, posteriors, words),
         "contexts": list(enumerate(data["contexts"])),
         "level": f"{level:.0%}",

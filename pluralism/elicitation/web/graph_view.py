@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from pluralism.elicitation.aggregators.ranking import GraphRanking
 from pluralism.elicitation.exports.page import graph_body
 from pluralism.elicitation.exports.page_words import PAGE_WORDS
 from pluralism.elicitation.web.graphs import StoredGraph
@@ -14,7 +15,7 @@ from pluralism.elicitation.web.translation import Translator
 
 __all__ = ["Pictures", "graph_values"]
 
-_RESAMPLES = 200
+_RESAMPLES, _SHOWN = 200, 5
 
 
 class Pictures:
@@ -58,4 +59,23 @@ def graph_values(
     t = Translator(language)
     words = {name: t(f"graph_page.{name}") for name in PAGE_WORDS}
     key = (study_id, stored.version, stored.made_at, language, votes)
-    return pictures.get(key, lambda: graph_body(stored.graph, n_bootstrap=_RESAMPLES, votes=votes, words=words))
+
+    def make() -> dict[str, Any]:
+        body = graph_body(stored.graph, n_bootstrap=_RESAMPLES, votes=votes, words=words)
+        return {**body, **_found(body["ranking"], t)}
+
+    return pictures.get(key, make)
+
+
+def _found(ranking: GraphRanking, t: Translator) -> dict[str, Any]:
+    """What may be said of the wisest values, in the language of the page."""
+    frame = ranking.to_frame().to_pylist()
+    ranked = [row for row in frame if row["rank"] is not None]
+    first = [row["title"] for row in ranked if row.get("tier") == 1]
+    if not first or len(first) == len(ranked):
+        answer = t("found.none", n=len(ranked))
+    else:
+        shown = ", ".join(f"„{title}“" if t.language == "de" else f"“{title}”" for title in first[:_SHOWN])
+        answer = t("found.first", n=len(first), of=len(ranked), titles=shown + (" …" if len(first) > _SHOWN else ""))
+    unranked = len(frame) - len(ranked)
+    return {"answer": answer, "notes": [t("found.unranked", n=unranked)] if unranked else []}

@@ -105,6 +105,8 @@ class Here:
 
     def go_on(self, tell: Callable[[str | None], None] | None = None) -> None:
         """Let the interviewer do what is due."""
+        if self.interview.state.due is None:
+            return
         with self.request.app.state.one_at_a_time.of(self.participant.id):
             self.interview.reload()
             self.interview.advance(tell)
