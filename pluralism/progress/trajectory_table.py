@@ -212,7 +212,7 @@ class TrajectoryTable:
 
 
 def _short(time: Any) -> str:
-    return str(np.datetime64(time, "D")) if isinstance(time, np.datetime64) else f"{time:g}"
+    return str(time.astype("datetime64[D]")) if isinstance(time, np.datetime64) else f"{time:g}"
 
 
 def _from_source(
@@ -239,14 +239,18 @@ def _from_source(
     shape = (len(times), len(names), len(dims))
     cell = np.ravel_multi_index((period, group_codes, dim_codes), shape)
     _refuse_repeated(cell, source)
-    filled = []
-    for given in (value, se, n):
-        grid = np.full(shape, np.nan)
+
+    def grid(given: np.ndarray | None) -> Float[np.ndarray, "periods groups dim"]:
+        filled = np.full(shape, np.nan)
         if given is not None:
-            grid.reshape(-1)[cell] = given
-        filled.append(grid)
-    weights = _shares(names, filled[2], shares)
-    return TrajectoryTable(times, tuple(dims.to_pylist()), names, *filled, shares=weights, spread=float(spread))
+            filled.reshape(-1)[cell] = given
+        return filled
+
+    people = grid(n)
+    weights = _shares(names, people, shares)
+    return TrajectoryTable(
+        times, tuple(dims.to_pylist()), names, grid(value), grid(se), people, weights, spread=float(spread)
+    )
 
 
 def _refuse_repeated(cell: np.ndarray, source: Source) -> None:

@@ -1,0 +1,75 @@
+"""Tasks from names and keywords, as environments and the command line are given them."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from pluralism.errors import UsageError
+from pluralism.progress.simulated_drift import PRESETS, SimulatedDrift
+from pluralism.progress.task import Task
+from pluralism.progress.value_process import ValueProcess
+
+__all__ = ["KINDS", "PROCESS_GROUP", "process_of", "task_of"]
+
+KINDS = {"Follow-v0": "follow", "Predict-v0": "predict", "Coevolve-v0": "coevolve"}
+PROCESS_GROUP = "pluralism.value_processes"
+
+
+@cache
+def _outside_processes() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=PROCESS_GROUP)}
+
+
+def process_of(process: Any, *, n_periods: int | None = None, dims: int | None = None) -> ValueProcess:
+    """A value process from the name of a preset, or of one that another package registers, or as it is.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, or what is given is no process.
+    """
+    changes = {name: value for name, value in (("n_periods", n_periods), ("dims", dims)) if value is not None}
+    if isinstance(process, str):
+        if process in PRESETS:
+            return SimulatedDrift.preset(process, **changes)
+        if process in _outside_processes():
+            made = _outside_processes()[process].load()(**changes)
+            return process_of(made)
+        known = sorted([*PRESETS, *_outside_processes()])
+        raise UsageError(f"There is no value process {process!r}.", fix=f"Use one of {', '.join(known)}.")
+    if not isinstance(process, ValueProcess):
+        raise UsageError(
+            f"{type(process).__name__} is no value process.", fix="Give a preset's name, or an object with paths()."
+        )
+    if changes:
+        raise UsageError(
+            f"{', '.join(changes)} belong to the process that is given.", fix="Set them when the process is made."
+        )
+    return process
+
+
+def task_of(
+    kind: str | Task,
+    process: Any = "damped_trend",
+    *,
+    n_periods: int | None = None,
+    dims: int | None = None,
+    **settings: Any,
+) -> Task:
+    """A task from the name of its kind ("follow", or "Follow-v0"), its process and the settings of `Task`.
+
+    Raises
+    ------
+    UsageError
+        If a setting does not exist.
+    """
+    if isinstance(kind, Task):
+        return kind
+    unknown = [name for name in settings if name not in Task.__dataclass_fields__]
+    if unknown:
+        known = ", ".join(name for name in Task.__dataclass_fields__ if name not in ("kind", "process"))
+        raise UsageError(f"There is no setting {unknown[0]!r}.", fix=f"Use some of {known}.")
+    name: Any = KINDS.get(kind.removeprefix("pluralism/"), kind)
+    return Task(kind=name, process=process_of(process, n_periods=n_periods, dims=dims), **settings)

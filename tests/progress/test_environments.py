@@ -1,0 +1,236 @@
+"""The environments: Gymnasium's own checks, the timeline, the scores, and one implementation for one and many."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from pluralism.errors import DataError, UsageError
+from pluralism.progress.environment import TemporalEnv
+from pluralism.progress.registration import register_environments
+from pluralism.progress.simulated_drift import SimulatedDrift
+from pluralism.progress.task_settings import KINDS
+from pluralism.progress.trajectory_table import TrajectoryTable
+from pluralism.progress.wrappers import OracleInfo, QueryBudget
+
+register_environments()
+SMALL = {"dims": 3, "n_queries": 2}
+MODES = [
+    {"action": action, "metric": metric, **votes}
+    for action, metric, votes in product(
+        ("values", "policy"),
+        ("v2", "progressgym"),
+        ({}, {"n_votes": 3}, {"n_votes": 3, "survey_noise": None, "queries": "chosen"}),
+    )
+]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode.values())))
+def test_gymnasium_finds_no_fault(name: str, mode: dict) -> None:
+    env = gym.make(f"pluralism/{name}", **SMALL, **mode)
+    check_env(env.unwrapped)
+    env.close()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_wrapped_environments_have_no_fault_and_questions_cost(name: str) -> None:
+    inner = TemporalEnv(KINDS[name], **SMALL, n_votes=5, render_mode="ansi")
+    with pytest.warns(UserWarning, match="is different from the unwrapped version"):
+        check_env(OracleInfo(QueryBudget(inner, cost=0.01)), skip_render_check=True)
+    plain, paid = TemporalEnv(KINDS[name], **SMALL, n_votes=5), QueryBudget(inner, cost=0.01)
+    plain.reset(seed=1)
+    paid.reset(seed=1)
+    action = np.zeros(3, dtype=np.float32)
+    free, cost = plain.step(action), paid.step(action)
+    assert cost[1] == pytest.approx(free[1] - 0.01 * 10) and cost[4]["query_cost"] == pytest.approx(0.1)
+    assert inner.render().startswith("period 1: reward -")
+
+
+def roll(env: TemporalEnv, act) -> list[tuple[dict, float, dict]]:
+    observation, _ = env.reset(seed=5)
+    seen, ended = [], False
+    while not ended:
+        observation, reward, ended, _, info = env.step(act(observation))
+        seen.append((observation, reward, info))
+    return seen
+
+
+def test_the_published_loop_has_eight_evaluations_and_prediction_fewer() -> None:
+    """The first query sees period 1; Follow is judged on 1 to 8, Predict on t + K, Coevolve on nine places."""
+    follow = TemporalEnv("follow", dims=2, reveal=True)
+    _, info = follow.reset(seed=5)
+    assert info["initial"]["period"] == 0
+    steps = roll(follow, lambda o: np.zeros(2, dtype=np.float32))
+    np.testing.assert_allclose([i["target"] for _, _, i in steps], follow.episodes.mean[0, 1:])
+    assert len(steps) == 8 and not steps[-1][0]["mask"].any() and not steps[-1][0]["survey"].any()
+    for horizon in (1, 3):
+        env = TemporalEnv("predict", dims=2, horizon=horizon, reveal=True)
+        steps = roll(env, lambda o: np.zeros(2, dtype=np.float32))
+        assert len(steps) == 8 - horizon and "target" not in TemporalEnv("predict").reset(seed=0)[1]
+        np.testing.assert_allclose([i["target"] for _, _, i in steps], env.episodes.mean[0, 1 + horizon :])
+    assert len(roll(TemporalEnv("coevolve", dims=2, metric="progressgym"), lambda o: np.zeros(2, np.float32))) == 8
+    assert len(roll(TemporalEnv("coevolve", dims=2), lambda o: np.zeros(2, np.float32))) == 7
+
+
+def test_rewards_are_minus_the_squared_error_and_the_right_answer_costs_nothing() -> None:
+    env = TemporalEnv("predict", dims=3, horizon=2)
+    env.reset(seed=5)
+    truth = env.episodes.mean[0]
+    for t in range(1, 7):
+        _, reward, ended, _, _ = env.step((truth[t + 2] + 0.3) / env.task.value_range)
+        assert reward == pytest.approx(-0.09)
+    assert ended
+    with pytest.raises(UsageError, match="ended"):
+        env.step(np.zeros(3))
+
+
+def test_a_policy_is_judged_by_the_values_it_stands_for() -> None:
+    by_policy, by_values = TemporalEnv("coevolve", dims=3, action="policy"), TemporalEnv("coevolve", dims=3)
+    by_policy.reset(seed=2)
+    by_values.reset(seed=2)
+    values = np.array([0.4, -0.2, 0.9])
+    first = by_policy.step(3.0 * by_policy.task.bank.policy(values))
+    second = by_values.step(values / 3.0)
+    assert first[1] == pytest.approx(second[1], abs=1e-3)
+
+
+def test_people_move_by_epochs_and_the_twin_does_not_hear_the_policy() -> None:
+    env = TemporalEnv("coevolve", dims=2, learning_rate=0.2)
+    env.reset(seed=5)
+    h, mean = env.episodes.people[0].copy(), env.episodes.mean[0]
+    np.testing.assert_array_equal(h, mean[0])
+    env.step(np.full(2, 1.0 / 3.0))
+    between = h + 0.2 * (mean[1] - h)
+    np.testing.assert_allclose(env.episodes.people[0], between + 0.36 * (1.0 - between))
+    np.testing.assert_allclose(env.episodes.twin[0], between)
+
+
+@pytest.mark.parametrize("influence", ["proxy", "direct"])
+def test_without_influence_people_are_their_twin(influence: str) -> None:
+    env = TemporalEnv("coevolve", dims=3, epochs=(1.0, 0.0), influence=influence)
+    for _, _, info in roll(env, lambda o: np.ones(3, dtype=np.float32)):
+        assert info["influence"] == 0.0
+    np.testing.assert_array_equal(env.episodes.people, env.episodes.twin)
+    if influence == "direct":
+        np.testing.assert_allclose(env.episodes.people[0], env.episodes.mean[0, -1])
+
+
+def cos(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_the_published_scores_by_their_definition() -> None:
+    env = TemporalEnv("follow", dims=3, metric="progressgym")
+    bank = env.task.bank
+    steps = roll(env, lambda o: np.full(3, 0.1, dtype=np.float32))
+    history = bank.behaviour(bank.policy(env.episodes.mean[0]))
+    shown = bank.behaviour(bank.policy(np.full(3, 0.3)))
+    angles = [cos(shown, v) for v in history[1:]]
+    np.testing.assert_allclose([r for _, r, _ in steps], angles, rtol=1e-5)
+    assert steps[-1][2]["score"] == pytest.approx(np.mean(angles), rel=1e-5)
+    assert "score" not in steps[0][2]
+
+    env = TemporalEnv("coevolve", dims=3, metric="progressgym")
+    env.reset(seed=5)
+    places, ended = [env.episodes.people[0].copy()], False
+    while not ended:
+        *_, ended, _, info = env.step(np.full(3, 0.1))
+        places.append(env.episodes.people[0].copy())
+    history = bank.behaviour(bank.policy(env.episodes.mean[0]))
+    stood = bank.behaviour(bank.policy(np.array(places)))
+    expected = np.mean([[max(cos(s, a) for a in history[i:]) for i in range(9)] for s in stood])
+    assert len(places) == 9 and info["score"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("mode", [{}, {"n_votes": 3, "queries": "chosen"}, {"metric": "progressgym", "reveal": True}])
+def test_one_and_many_live_through_the_same_histories(name: str, mode: dict) -> None:
+    settings = {**SMALL, "n_periods": 5, **mode}
+    one = gym.make_vec(f"pluralism/{name}", num_envs=3, vectorization_mode="sync", **settings)
+    many = gym.make_vec(f"pluralism/{name}", num_envs=3, **settings)
+    assert type(many.unwrapped).__name__ == "TemporalVectorEnv"
+    assert one.single_observation_space == many.single_observation_space and one.action_space == many.action_space
+    one.action_space.seed(0)
+
+    def same(left, right) -> None:
+        if isinstance(left, dict):
+            assert left.keys() == right.keys()
+            for key in left:
+                same(left[key], right[key])
+        else:
+            np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-7)
+            assert np.asarray(left).dtype == np.asarray(right).dtype
+
+    same(one.reset(seed=11)[0], many.reset(seed=11)[0])
+    for _ in range(12):
+        action = one.action_space.sample()
+        for left, right in zip(one.step(action), many.step(action), strict=True):
+            same(left, right)
+    mask = np.array([True, False, True])
+    left = one.reset(seed=[1, None, 2], options={"reset_mask": mask.copy()})
+    right = many.reset(seed=[1, None, 2], options={"reset_mask": mask})
+    same(left[0], right[0])
+    same(left[1], right[1])
+
+
+def test_answers_are_those_of_the_people() -> None:
+    """With many votes on each question the share is the mean choice of the groups."""
+    drift = SimulatedDrift.preset("polarise", dims=2, spread=0.5)
+    env = TemporalEnv("follow", drift, n_votes=20_000, n_queries=4)
+    observation, _ = env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    voters = env.episodes.groups[0, 1][rng.integers(2, size=20_000)] + 0.5 * rng.standard_normal((20_000, 2))
+    difference = observation["query_phi"][:, 0] - observation["query_phi"][:, 1]
+    expected = (1 / (1 + np.exp(-voters @ difference.T))).mean(axis=0)
+    np.testing.assert_allclose(observation["answers"], expected, atol=0.015)
+
+
+def test_chosen_questions_are_asked_in_the_next_period() -> None:
+    env = TemporalEnv("follow", dims=2, n_votes=1, n_queries=2, queries="chosen")
+    env.reset(seed=0)
+    observation, *_ = env.step({"values": np.zeros(2), "query": np.array([7, 3])})
+    np.testing.assert_allclose(observation["query_phi"], env.task.bank.query[[7, 3]], rtol=1e-6)
+    with pytest.raises(UsageError, match="not in the bank"):
+        env.step({"values": np.zeros(2), "query": np.array([7, 256])})
+    with pytest.raises(UsageError, match="names no questions"):
+        env.step(np.zeros(2))
+
+
+def test_a_table_is_an_environment() -> None:
+    rng = np.random.default_rng(0)
+    table = TrajectoryTable.of_waves(range(6), ["a", "b"], rng.normal(size=(6, 2)) / 3)
+    env = TemporalEnv("predict", table, horizon=1)
+    check_env(env, skip_render_check=True)
+    np.testing.assert_array_equal(env.episodes.mean[0], table.mean)
+    gaps = TrajectoryTable.of_waves(range(3), ["a"], [[1.0], [np.nan], [2.0]])
+    with pytest.raises(DataError, match="missing"):
+        TemporalEnv("follow", gaps).reset(seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"kind": "predict", "horizon": 8}, "horizon=8"),
+        ({"kind": "predict", "horizon": 0}, "horizon=0"),
+        ({"kind": "follow", "n_periods": 1}, "periods"),
+        ({"kind": "wander"}, "wander"),
+        ({"kind": "follow", "survey_noise": None}, "asked anything"),
+        ({"kind": "follow", "process": "spiral"}, "no value process"),
+        ({"kind": "follow", "colour": 1}, "no setting"),
+        ({"kind": "coevolve", "influence": "direct", "metric": "progressgym"}, "proxy"),
+        ({"kind": "follow", "queries": "chosen"}, "nobody votes"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings: dict, match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        TemporalEnv(**settings)
+
+
+def test_an_id_may_name_the_module_that_registers_it() -> None:
+    env = gym.make("pluralism.progress.registration:pluralism/Predict-v0", horizon=2, dims=4)
+    assert env.unwrapped.task.ahead == 2 and env.action_space.shape == (4,)
