@@ -103,7 +103,7 @@ class Visitor(Browser):
         while answer.status in (303, 307):
             self.path = answer.location.removeprefix(self.root)
             answer = self.get(self.path)
-        self.answer, self.status, self.page = answer, answer.status, answer.body.decode()
+        self.answer, self.status, self.page = answer, answer.status, answer.body.decode(errors="replace")
         return self
 
     def get(self, path):
