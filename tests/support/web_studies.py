@@ -6,6 +6,8 @@ import secrets
 
 from interviews import step
 
+from pluralism.elicitation.web.study import DemographicQuestion
+
 
 def join(service, study, *, language="en", key=None):
     """Somebody who has joined."""
@@ -37,3 +39,17 @@ def take_part(service, study, **options):
     participant = join(service, study, language=options.pop("language", "en"))
     play(service, participant.id, **options)
     return participant.id
+
+
+def age():
+    """A question about oneself."""
+    return DemographicQuestion.model_validate(
+        {
+            "id": "age",
+            "text": {"en": "How old are you?", "de": "Wie alt sind Sie?"},
+            "options": [
+                {"id": "young", "text": {"en": "Under 40", "de": "Unter 40"}},
+                {"id": "old", "text": {"en": "40 or more", "de": "40 oder mehr"}},
+            ],
+        }
+    )

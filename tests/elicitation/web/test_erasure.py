@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from web_studies import join, play, take_part
+from web_studies import age, join, play, take_part
 
 from pluralism.elicitation.web import database, graphs, tables
 from pluralism.elicitation.web.event_rows import ERASED
@@ -20,7 +20,7 @@ SAID = f"The {WORD} keeper of the lighthouse"
 @pytest.fixture
 def left(service, study):
     """Somebody who spoke, voted and said who they are; somebody who saw their card; ids of both."""
-    service.studies.change(study.id, by="organiser", demographics=QUESTIONS)
+    service.studies.change(study.id, by="organiser", demographics=(age(),))
     ann = join(service, study).id
     play(service, ann, until="context")
     service.demographics.answer(ann, {"age": "old"})
@@ -29,18 +29,6 @@ def left(service, study):
     shown = service.people.interview(bob).state
     assert WORD in shown.to_json() or any(WORD in item.story for item in shown.ballot)
     return ann, bob
-
-
-QUESTIONS = (
-    {
-        "id": "age",
-        "text": {"en": "How old are you?", "de": "Wie alt sind Sie?"},
-        "options": [
-            {"id": "young", "text": {"en": "Under 40", "de": "Unter 40"}},
-            {"id": "old", "text": {"en": "40 or more", "de": "40 oder mehr"}},
-        ],
-    },
-)
 
 
 def everything(service):
