@@ -144,3 +144,15 @@ def test_rules_on_a_conversation(repository, shared_data):
     assert {"approval", "borda", "schulze", "maximal-lottery"} <= {line.split()[0] for line in one.splitlines() if line}
     represented = {line[:26].strip(): cells(line)[0] for line in five.splitlines()[1:5]}
     assert represented["equal shares"] >= represented["five most approved"]
+
+
+def test_moral_graph(repository):
+    out = run(repository, "moral_graph.py", SEEDS="3")
+    rules, questions = out.split("tau with the truth")[1].split("tau by choice of questions")
+    rows = [cells(line) for line in rules.splitlines() if re.match(r"\s+\d+\s", line)]
+    assert len(rows) == 3
+    for reference, corrected, pagerank, _, _, bradley_terry in rows:
+        assert bradley_terry > max(reference, corrected, pagerank)
+    gain = float(re.search(r"([-+]\d\.\d+) \(information-gain\)", questions)[1])
+    assert gain > 0
+    assert out.count("information gain: is ") == 3
