@@ -14,10 +14,18 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
-from pluralism.models.hidden_layer import held_out_rows
-from pluralism.models.ideal_training import Loss, Mixing, Network, hidden_start, train_network
+from pluralism.models.hidden_layer import cross_trained, held_out_masks
+from pluralism.models.ideal_training import (
+    Loss,
+    Mixing,
+    Network,
+    Trained,
+    hidden_start,
+    train_network,
+)
 from pluralism.models.prototype_selection import PrototypeSearch
 from pluralism.solvers import PairProblem, group_log_likelihood
+from pluralism.solvers.centred_features import CentredFeatures
 from pluralism.solvers.ideal_table import IdealTable
 from pluralism.solvers.sampled_users import sampled_users
 from pluralism.solvers.simplex_users import (
@@ -59,19 +67,19 @@ def distances(
 def fit_bent(search: PrototypeSearch, n_groups: int, *, loss: Loss, mixing: Mixing, hidden: int) -> BentFit:
     """Learn map, prototypes and users' weights from the linear fit on, and how sure margins are.
 
-    The answers that stop the training also say by which number margins are multiplied, for a hinge leaves their scale
-    open.
+    The held-out answers that stop the training also say by which number margins are multiplied, for a hinge leaves
+    their scale open.
     """
     problem, table, linear = search.prepared.problem, search.table(n_groups), search.fit(n_groups)
     if not isinstance(table, IdealTable):
         raise TypeError("distances are measured in a space that a map leads to")
-    features = table.features
-    train, held = (search.prepared.subset(mask) for mask in held_out_rows(search))
-    name = f"{loss}/{mixing}/{n_groups}"
+    features, squared = table.features, loss == "logistic"
+    masks = held_out_masks(search)
 
-    def make() -> dict[str, np.ndarray]:
+    a, p, _ = table.parts(linear.x)
+
+    def train(rows: PairProblem, held: PairProblem | None, steps: int | None) -> Trained:
         rng = np.random.default_rng([search.seed, 17, n_groups])
-        a, p, _ = table.parts(linear.x)
         weight, project = hidden_start(features.gram(problem, rng), problem.total_weight, max(hidden, 1), rng)
         start = Network(
             linear=np.array(a),
@@ -79,35 +87,47 @@ def fit_bent(search: PrototypeSearch, n_groups: int, *, loss: Loss, mixing: Mixi
             bias=np.zeros(hidden),
             out=np.zeros((table.n_latent, hidden)),
             points=np.array(p),
-            users=place_users(train, table.table(linear.x), linear.alpha, gradient=False).weights,
+            users=place_users(rows, table.table(linear.x), linear.alpha, gradient=False).weights,
             mixing=mixing,
         )
-        alpha = linear.alpha
-        network = train_network(
-            train, held, features, start, project, loss=loss, ridge=table.ridge, alpha=alpha, rng=rng
+        return train_network(
+            rows,
+            held,
+            features,
+            start if squared else _widened(start, rows, features, table.ridge),
+            project,
+            loss=loss,
+            ridge=table.ridge,
+            alpha=linear.alpha,
+            rng=rng,
+            steps=steps,
+            keep_start=True,
         )
-        f, squared = network.map_items(features), loss == "logistic"
-        sharpness = 1.0 if squared else _sharpness(held, f, network.ideal_points(network.users))
+
+    def make() -> dict[str, np.ndarray]:
+        margins: list[tuple[np.ndarray, ...]] = []
+        network = cross_trained(
+            search.prepared, masks, train, lambda held, found: margins.append(_margins(held, found, features))
+        )
+        sharpness = 1.0
+        if not squared and margins:
+            sharpness = _sharpness(*(np.concatenate(column) for column in zip(*margins, strict=True)))
+        alpha = linear.alpha
         if n_groups > 1 and not search.partition and search.model.concentration == "auto":
-            some = sampled_users(problem, EVIDENCE_ROWS, rng)
-            judged = f[some.items]
+            some = sampled_users(problem, EVIDENCE_ROWS, np.random.default_rng([search.seed, 18, n_groups]))
+            f = network.map_items(features)[some.items]
 
             def posterior(trial: Float[np.ndarray, " groups"]) -> UserPosterior:
+                goals = network.ideal_points
                 return posterior_by_draws(
-                    some.problem,
-                    judged,
-                    network.ideal_points,
-                    trial,
-                    sharpness,
-                    squared=squared,
-                    n_draws=EVIDENCE_DRAWS,
+                    some.problem, f, goals, trial, sharpness, squared=squared, n_draws=EVIDENCE_DRAWS
                 )
 
             alpha = dirichlet_prior(alpha, some.problem.voters, posterior)
         names = ("linear", "weight", "bias", "out", "points", "users")
         return {name: getattr(network, name) for name in names} | {"alpha": alpha, "sharpness": np.array([sharpness])}
 
-    found = search.memory.piece(name, make)
+    found = search.memory.piece(f"{loss}/{mixing}/{n_groups}", make)
     alpha, sharpness = found.pop("alpha"), float(found.pop("sharpness")[0])
     return BentFit(Network(**found, mixing=mixing), sharpness, alpha)
 
@@ -177,17 +197,36 @@ def _users(problem: PairProblem, first: int, last: int) -> tuple[PairProblem, np
     return part, items
 
 
+def _widened(start: Network, rows: PairProblem, features: CentredFeatures, ridge: float) -> Network:
+    """The space as wide as a hinge on distances wants it, which the squares had in other units."""
+    margin, outcome, weight = _margins(rows, start, features)
+    wide = ("linear", "points") if start.mixing == "latent" else ("linear",)
+    size = sum(float(np.sum(getattr(start, name) ** 2)) for name in wide)
+
+    def loss(log_width: float) -> float:
+        z = np.exp(log_width) * margin
+        hinge = outcome * np.maximum(1.0 - z, 0.0) + (1.0 - outcome) * np.maximum(1.0 + z, 0.0)
+        return float(weight @ hinge) + 0.5 * ridge * size * float(np.exp(2.0 * log_width))
+
+    width = np.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x)
+    return replace(start, **{name: width * getattr(start, name) for name in wide})
+
+
+def _margins(held: PairProblem, network: Network, features: CentredFeatures) -> tuple[np.ndarray, ...]:
+    """By how much the right item is further away in each held-out row, its outcome and its weight."""
+    f, goal = network.map_items(features), network.ideal_points(network.users)[held.user]
+    near, far = (np.linalg.norm(f[side] - goal, axis=1) for side in (held.left, held.right))
+    return far - near, held.outcome, held.weight
+
+
 def _sharpness(
-    held: PairProblem, f: Float[np.ndarray, "items latent"], goals: Float[np.ndarray, "users latent"]
+    margin: Float[np.ndarray, " rows"], outcome: Float[np.ndarray, " rows"], weight: Float[np.ndarray, " rows"]
 ) -> float:
     """The number by which margins are log-odds, of greatest posterior under a log-normal prior around 1."""
-    goal = goals[held.user]
-    near, far = (np.linalg.norm(f[side] - goal, axis=1) for side in (held.left, held.right))
-    margin = far - near
 
     def loss(log_sharpness: float) -> float:
         z = np.exp(log_sharpness) * margin
-        nll = held.weight @ (np.logaddexp(0.0, z) - held.outcome * z)
+        nll = weight @ (np.logaddexp(0.0, z) - outcome * z)
         return float(nll) + 0.5 * log_sharpness**2 / LOG_SHARPNESS_SD**2
 
     return float(np.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x))

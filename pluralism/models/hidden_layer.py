@@ -11,11 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import ndtr
 
-from pluralism.models.ideal_training import Network, gelu, hidden_start, train_network
+from pluralism.errors import UsageError
+from pluralism.models.fitting import held_out_blocks
+from pluralism.models.ideal_training import WORTH_KEEPING, Network, Trained, gelu, hidden_start, train_network
+from pluralism.models.preparation import Prepared
 from pluralism.models.prototype_selection import PrototypeSearch
+from pluralism.models.prototype_settings import ENOUGH_HELD_OUT, Masks
 from pluralism.solvers import FeatureMatrix, PairProblem
 from pluralism.solvers.centred_features import CentredFeatures
 from pluralism.solvers.ideal_table import IdealTable
@@ -23,9 +27,8 @@ from pluralism.solvers.prototypes import PrototypeFit
 from pluralism.solvers.sampled_users import sampled_users
 from pluralism.solvers.simplex_users import place_users
 
-__all__ = ["DeepFeatures", "deepened", "held_out_rows"]
+__all__ = ["DeepFeatures", "cross_trained", "deepened", "held_out_masks"]
 
-HELD_OUT = 0.1
 MOST_ROWS = 400_000
 BLOCK = 4096
 
@@ -86,17 +89,17 @@ class DeepFeatures(CentredFeatures):
 def deepened(search: PrototypeSearch, n_groups: int, hidden: int) -> PrototypeSearch:
     """A search over the features and the units of a hidden layer that was learnt for `n_groups` prototypes.
 
-    The layer is stopped by the answers of one held-out block, by which the ridge is then chosen once more.
+    The layer is stopped by held-out answers, by which the ridge is then chosen once more.
     """
     prepared, inputs = search.prepared, search.features
     table, linear = search.table(n_groups), search.fit(n_groups)
     if not isinstance(table, IdealTable):
         raise TypeError("a hidden layer needs a linear map beside it")
-    blocks = held_out_rows(search)
+    masks = held_out_masks(search)
 
     def make() -> dict[str, np.ndarray]:
         rng = np.random.default_rng([search.seed, 11, n_groups])
-        network = _learn(prepared.problem, blocks, table, linear, search, hidden, rng)
+        network = _learn(prepared.problem, masks, table, linear, search, hidden, rng)
         names = ("linear", "weight", "bias", "out", "points")
         return {name: getattr(network, name) for name in names}
 
@@ -108,24 +111,72 @@ def deepened(search: PrototypeSearch, n_groups: int, hidden: int) -> PrototypeSe
     a = np.hstack([layer["linear"], layer["out"] * deep.unit_scale])
     points = layer["points"] if table.in_features else layer["points"] - layer["out"] @ deep.unit_center
     start = replace(linear, x=np.concatenate([a.ravel(), points.ravel()]))
-    return search.deeper(changed, deep, [blocks], n_groups, start)
+    return search.deeper(changed, deep, masks or None, n_groups, start)
 
 
-def held_out_rows(search: PrototypeSearch) -> tuple[Bool[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"]]:
-    """Rows to train on and rows to stop by: the first of the blocks that choose settings, else a tenth of the rows."""
+def held_out_masks(search: PrototypeSearch) -> Masks:
+    """Rows to train on and rows to stop by, those that choose settings as well; none where there are too few rows."""
     if search.masks is not None:
-        return search.masks[0]
-    n = len(search.prepared.problem.left)
-    held = np.random.default_rng([search.seed, 12]).random(n) < HELD_OUT
-    if held.all() or not held.any():
-        held = np.zeros(n, dtype=bool)
-        held[0] = True
-    return ~held, held
+        return search.masks
+    try:
+        return held_out_blocks(search.prepared, search.model.blocks, search.seed)[0] or []
+    except UsageError:
+        return []
+
+
+def cross_trained(
+    prepared: Prepared,
+    masks: Masks,
+    train: Callable[[PairProblem, PairProblem | None, int | None], Trained],
+    seen: Callable[[PairProblem, Network], None] | None = None,
+) -> Network:
+    """A network that was trained for as many steps as held-out answers call for.
+
+    Where there are many answers one block is enough, and what was learnt without it is kept. Few are held out block by
+    block, and then all used, for the fewest steps within one standard error of the best.
+
+    Parameters
+    ----------
+    train : function
+        Of rows to train on, rows to stop by (or None) and the number of steps (or None).
+    seen : function, optional
+        Is told what each of the held-out blocks was predicted by.
+    """
+    runs: list[Trained] = []
+    mass: list[float] = []
+    scored = 0
+    for mask in masks:
+        rows, held = (prepared.subset(part) for part in mask)
+        if rows.total_weight == 0 or held.total_weight == 0:
+            continue
+        runs.append(train(rows, held, None))
+        mass.append(held.total_weight)
+        if seen is not None:
+            seen(held, runs[-1].network)
+        scored += int(np.count_nonzero(held.weight))
+        if scored >= ENOUGH_HELD_OUT:
+            break
+    if len(runs) == 1:
+        return runs[0].network
+    steps = runs[0].every * _fewest_scored(np.array(mass), [run.scores for run in runs]) if runs else 0
+    return train(prepared.problem, None, steps).network
+
+
+def _fewest_scored(mass: Float[np.ndarray, " runs"], scores: list[Float[np.ndarray, " scored"]]) -> int:
+    """The earliest score within one standard error, over the runs, of the best mean score."""
+    # a run that was stopped would have gone on to get worse
+    longest = max(len(curve) for curve in scores)
+    curves = np.array([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in scores])
+    first = int(np.argmax(np.isfinite(curves[0])))
+    share, curves = mass / mass.sum(), curves[:, first:]
+    worse = curves - curves[:, [int(np.argmin(share @ curves))]]
+    error = np.sqrt(share**2 @ (worse - share @ worse) ** 2)
+    return first + int(np.flatnonzero(share @ worse <= error + WORTH_KEEPING)[0])
 
 
 def _learn(
     problem: PairProblem,
-    blocks: tuple[Bool[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"]],
+    masks: Masks,
     table: IdealTable,
     linear: PrototypeFit,
     search: PrototypeSearch,
@@ -135,19 +186,32 @@ def _learn(
     """The layer, with map, prototypes and users' weights that moved along."""
     some = sampled_users(problem, MOST_ROWS, rng)
     features = table.features.take(some.items)
-    prepared = replace(search.prepared, problem=some.problem)
-    train, held = (prepared.subset(mask[some.rows]) for mask in blocks)
     a, p, _ = table.parts(linear.x)
     weight, project = hidden_start(table.features.gram(problem, rng), problem.total_weight, hidden, rng)
-    start = Network(
-        linear=np.array(a),
-        weight=weight,
-        bias=np.zeros(hidden),
-        out=np.zeros((table.n_latent, hidden)),
-        points=np.array(p),
-        users=place_users(train, table.table(linear.x)[some.items], linear.alpha, gradient=False).weights,
-        mixing="features" if table.in_features else "latent",
-    )
-    return train_network(
-        train, held, features, start, project, loss="logistic", ridge=table.ridge, alpha=linear.alpha, rng=rng
-    )
+    seed = int(rng.integers(2**31))
+
+    def train(rows: PairProblem, held: PairProblem | None, steps: int | None) -> Trained:
+        start = Network(
+            linear=np.array(a),
+            weight=weight,
+            bias=np.zeros(hidden),
+            out=np.zeros((table.n_latent, hidden)),
+            points=np.array(p),
+            users=place_users(rows, table.table(linear.x)[some.items], linear.alpha, gradient=False).weights,
+            mixing="features" if table.in_features else "latent",
+        )
+        return train_network(
+            rows,
+            held,
+            features,
+            start,
+            project,
+            loss="logistic",
+            ridge=table.ridge,
+            alpha=linear.alpha,
+            rng=np.random.default_rng(seed),
+            steps=steps,
+        )
+
+    prepared = replace(search.prepared, problem=some.problem)
+    return cross_trained(prepared, [(fit[some.rows], held[some.rows]) for fit, held in masks], train)

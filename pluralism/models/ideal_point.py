@@ -96,7 +96,7 @@ class IdealPoint(PrototypeModel):
     -----
     Where rewards are not linear in weights, map, prototypes and training users are learnt by minibatches (Adam, stopped
     by a held-out block) from the linear fit on, whose convergence is what is reported. Users are placed by importance
-    sampling from the prior. A hinge leaves the scale of margins open: `sharpness_`, the number by which they are
+    sampling from the prior. Where there are too few answers to hold any out, the linear fit stays. A hinge leaves the scale of margins open: `sharpness_`, the number by which they are
     log-odds, is fitted to the answers of that block, so that probabilities are calibrated on answers the map did not
     see.
 
@@ -174,6 +174,11 @@ class IdealPoint(PrototypeModel):
         return self.map == "mlp" or self._bent
 
     @property
+    def mixes_rewards(self) -> bool:
+        """Whether a user's reward is the mean of the prototypes' rewards by the user's weights."""
+        return not self._bent or self.weights == "partition"
+
+    @property
     def _bent(self) -> bool:
         """Whether rewards are not linear in a user's weights."""
         return self.loss == "hinge" or (self.map == "mlp" and self.prototypes == "mixed")
@@ -196,7 +201,7 @@ class IdealPoint(PrototypeModel):
 
         Where rewards are not linear in weights, it is the reward for somebody with the mean of a person's weights.
         """
-        if not self._bent or self.weights == "partition":
+        if self.mixes_rewards:
             return super().user_reward(items, membership)
         self._check_fitted()
         return self._liking(self.embed(items), self.ideal_points(self._own(membership).posterior))
@@ -298,13 +303,13 @@ class IdealPoint(PrototypeModel):
         if self.prototypes == "mixed":
             self.points_ = self.center_ + scale * network.points
         f = network.map_items(search.features)
-        return self._liking(f, self.prototypes_) if self.weights == "partition" else f
+        return self._liking(f, self.prototypes_) if self.mixes_rewards else f
 
     def _judged(self, items: Items) -> Float[np.ndarray, "items columns"]:
-        return self.embed(items) if self._bent and self.weights == "mixture" else self.reward(items)
+        return self.embed(items) if not self.mixes_rewards else self.reward(items)
 
     def _place(self, problem: PairProblem, scores: Float[np.ndarray, "items columns"]) -> UserPosterior:
-        if not self._bent or self.weights == "partition":
+        if self.mixes_rewards:
             return super()._place(problem, scores)
         from pluralism.models.bent_ideal_points import posterior_by_draws
 
@@ -315,7 +320,7 @@ class IdealPoint(PrototypeModel):
     def _gaps_around(
         self, comparisons: Comparisons, weights: Float[np.ndarray, "users groups"]
     ) -> Float[np.ndarray, "pairs groups"]:
-        if not self._bent or self.weights == "partition":
+        if self.mixes_rewards:
             return super()._gaps_around(comparisons, weights)
         f, user = self.embed(comparisons.items), comparisons.user
         left, right = f[comparisons.left], f[comparisons.right]

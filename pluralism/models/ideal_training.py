@@ -17,16 +17,16 @@ from pluralism.solvers import PairProblem
 from pluralism.solvers.centred_features import CentredFeatures
 from pluralism.solvers.threads import threads_for_torch
 
-__all__ = ["Loss", "Mixing", "Network", "gelu", "hidden_start", "train_network"]
+__all__ = ["Loss", "Mixing", "Network", "Trained", "gelu", "hidden_start", "train_network"]
 
 Loss = Literal["logistic", "hinge"]
 Mixing = Literal["latent", "features", "mixed"]
 BATCH = 2048
-RATE = 3e-3
-USER_RATE = 3e-2
-EPOCHS = 40
-SCORED_EPOCH = 0.5
-PATIENCE = 3
+RATE, USER_FACTOR = 3e-3, 10.0
+BOLDEST = 3.0
+EPOCHS, FEWEST_STEPS = 40, 400
+SCORED_EPOCH, SCORED_STEPS = 0.5, 8
+PATIENCE, PATIENT_STEPS = 3, 64
 WORTH_KEEPING = 1e-4
 MOST_AXES = 128
 TINY = 1e-12
@@ -72,6 +72,24 @@ class Network:
         return weights @ (self.points if self.mixing == "latent" else self.map(self.points))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """The network where held-out answers were predicted best, and how training went.
+
+    Attributes
+    ----------
+    network : Network
+    scores : array of shape (scored,)
+        Loss of the held-out answers, in nats an answer, from the start on every so many steps.
+    every : int
+        So many.
+    """
+
+    network: Network
+    scores: Float[np.ndarray, " scored"]
+    every: int
+
+
 def gelu(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """X times the normal distribution function of x."""
     from scipy.special import ndtr
@@ -99,7 +117,7 @@ def hidden_start(
 
 def train_network(
     train: PairProblem,
-    held: PairProblem,
+    held: PairProblem | None,
     features: CentredFeatures,
     start: Network,
     project: Float[np.ndarray, "dim axes"],
@@ -108,11 +126,15 @@ def train_network(
     ridge: float,
     alpha: Float[np.ndarray, " groups"],
     rng: np.random.Generator,
-) -> Network:
+    steps: int | None = None,
+    keep_start: bool = False,
+) -> Trained:
     """The network where the loss of `held` was least, by Adam on batches of 2,048 answers.
 
     Parameters
     ----------
+    held : PairProblem or None
+        Without it the last network is kept.
     start : Network
         Its `weight` is on the projected features (hidden, axes); that of the result is on the features.
     project : array of shape (dim, axes)
@@ -123,14 +145,18 @@ def train_network(
         On map, layer and prototypes; on the layer's inputs over their number.
     alpha : array of shape (groups,)
         Of the users' prior, alpha log w in softmax coordinates.
+    steps : int, optional
+        The most steps; 40 passes over the answers, and no fewer than 400 steps, if not given.
+    keep_start : bool
+        Whether the start is kept where no step predicts better. Units that are of no use yet must be given a chance.
     """
     with threads_for_torch(len(train.left)):
-        return _train(train, held, features, start, project, loss, ridge, alpha, rng)
+        return _train(train, held, features, start, project, loss, ridge, alpha, rng, steps, keep_start)
 
 
 def _train(
     train: PairProblem,
-    held: PairProblem,
+    held: PairProblem | None,
     features: CentredFeatures,
     start: Network,
     project: np.ndarray,
@@ -138,7 +164,9 @@ def _train(
     ridge: float,
     alpha: np.ndarray,
     rng: np.random.Generator,
-) -> Network:
+    steps: int | None,
+    keep_start: bool,
+) -> Trained:
     import torch
     from torch.nn.functional import gelu as torch_gelu
     from torch.nn.functional import softplus
@@ -149,11 +177,16 @@ def _train(
     logits = parameter(np.log(np.maximum(start.users, 1e-6)))
     names = ("linear", "weight", "bias", "out", "points")
     w = {name: parameter(getattr(start, name)) for name in names}
-    groups: list[dict[str, Any]] = [{"params": list(w.values())}, {"params": [logits], "lr": USER_RATE}]
-    optimiser = torch.optim.Adam(groups, lr=RATE)
+    # rows without weight would thin out the batches
+    counted = np.flatnonzero(train.weight > 0)
+    passes = int(np.ceil(len(counted) / BATCH))
+    # gradients of few batches have little noise, and as few steps must do
+    rate = RATE * float(np.clip(BOLDEST / max(passes, 1), 1.0, BOLDEST))
+    groups: list[dict[str, Any]] = [{"params": list(w.values())}, {"params": [logits], "lr": USER_FACTOR * rate}]
+    optimiser = torch.optim.Adam(groups, lr=rate)
     axes = torch.from_numpy(project.astype(np.float32))
     prior = torch.from_numpy(np.asarray(alpha, dtype=np.float32))
-    items = np.flatnonzero((train.played > 0) | (held.played > 0))
+    items = np.flatnonzero(train.played if held is None else train.played + held.played)
     position = np.zeros(train.n_items, dtype=np.int64)
     position[items] = np.arange(len(items))
     x = torch.from_numpy(features.rows(items).astype(np.float32))
@@ -192,13 +225,13 @@ def _train(
         plain = sum((w[name].square().sum() for name in ("linear", "out", "points")), torch.zeros(()))
         return ridge / 2 * (plain + w["weight"].square().sum() / w["weight"].shape[1])
 
-    train_rows, held_rows = columns(train), columns(held)
-    everything = torch.arange(len(held.left))
+    train_rows, held_rows = columns(train), None if held is None else columns(held)
 
-    def score() -> float:
+    def score(rows: tuple[torch.Tensor, ...]) -> float:
+        counted = torch.nonzero(rows[4])[:, 0]
         with torch.no_grad():
-            parts = [float(losses(held_rows, part).sum()) for part in everything.split(16 * BATCH)]
-        return sum(parts)
+            parts = [float(losses(rows, part).sum()) for part in counted.split(16 * BATCH)]
+        return sum(parts) / max(float(rows[4].sum()), TINY)
 
     def state() -> Network:
         arrays = {name: w[name].detach().numpy().astype(np.float64) for name in names}
@@ -206,23 +239,25 @@ def _train(
         users = torch.softmax(logits, dim=1).detach().numpy().astype(np.float64)
         return Network(**arrays, users=users / users.sum(axis=1, keepdims=True), mixing=start.mixing)
 
-    every = max(1, int(SCORED_EPOCH * len(train.left) / BATCH))
-    best, kept, waiting, step = np.inf, state(), 0, 0
-    for _ in range(EPOCHS):
-        for part in torch.from_numpy(rng.permutation(len(train.left))).split(BATCH):
+    every = max(SCORED_STEPS, int(SCORED_EPOCH * passes))
+    patience = max(PATIENCE, PATIENT_STEPS // every)
+    limit = max(FEWEST_STEPS, EPOCHS * passes) if steps is None else steps
+    scores = [score(held_rows) if held_rows is not None and keep_start else np.inf]
+    best, kept, waiting, step = scores[0], state(), 0, 0
+    while len(counted) and step < limit and waiting < patience:
+        for part in torch.from_numpy(rng.permutation(counted)).split(BATCH):
             optimiser.zero_grad()
-            share = float(len(part)) / max(len(train.left), 1)
+            share = float(len(part)) / len(counted)
             fit = losses(train_rows, part).sum() / (share * total)
             (fit + (penalty() - (torch.log_softmax(logits, dim=1) @ prior).sum()) / total).backward()
             optimiser.step()
             step += 1
-            if step % every == 0:
-                # at first the units are of no use yet, so the first score is kept whatever it is
-                found = score()
-                if found < best - WORTH_KEEPING * max(held.total_weight, 1.0):
-                    best, kept, waiting = found, state(), 0
+            if held_rows is not None and step % every == 0:
+                scores.append(score(held_rows))
+                if scores[-1] < best - WORTH_KEEPING:
+                    best, kept, waiting = scores[-1], state(), 0
                 else:
                     waiting += 1
-            if waiting == PATIENCE:
-                return kept
-    return kept
+            if step == limit or waiting == patience:
+                break
+    return Trained(state() if held_rows is None else kept, np.array(scores), every)

@@ -70,7 +70,7 @@ class PrototypeSearch:
         self.settings = SettingSearch(self, self.masks, ridge=ridge, concentration=concentration, n_latent=n_latent)
 
     def deeper(
-        self, prepared: Prepared, features: CentredFeatures, masks: Masks, n_groups: int, first: PrototypeFit
+        self, prepared: Prepared, features: CentredFeatures, masks: Masks | None, n_groups: int, first: PrototypeFit
     ) -> PrototypeSearch:
         """A search over other features of the same items, that validates on these masks.
 

@@ -64,14 +64,18 @@ def answers_of_one_stranger_do_not_place_another(case: Case) -> None:
 
 
 def a_certain_member_is_predicted_as_the_group(case: Case) -> None:
-    """Predictions use the membership given, also for training users, and mix the groups by it."""
+    """Predictions use the membership given, also for training users, and mix the groups by it.
+
+    Where a person's reward is no mean of the groups' rewards, a model says so by a false attribute `mixes_rewards`:
+    somebody between two groups may then be surer than either.
+    """
     if case.model.places == "factors":
         raise Skip("people of one group differ")
     model, data = case.fitted, case.data
     by_group = model.predict_group_proba(data)
     p = model.predict_proba(data)
     low, high = by_group.min(axis=1) - 1e-9, by_group.max(axis=1) + 1e-9
-    if model.membership().position is None:
+    if model.membership().position is None and getattr(model, "mixes_rewards", True):
         require(((p >= low) & (p <= high)).all(), "a prediction lies outside those of all groups")
     if model.n_groups_ == 1:
         return
