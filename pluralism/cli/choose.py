@@ -19,10 +19,9 @@ from pluralism.cli.options import (
     settings_of,
 )
 from pluralism.cli.tables import heading, number, percent, print_table, wrapped
-from pluralism.errors import DataError, UsageError
+from pluralism.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
     from pluralism.data import Items
@@ -34,7 +33,6 @@ _RULE = "Rule"
 DEFAULT_RULE = "maxmin"
 BESIDE = ("utilitarian", "maxmin", "nash", "leximin", "schulze", "maximal-lottery")
 """Rules that a report compares with the one chosen."""
-CHANCES = ("reference", "log_reference")
 
 
 def choose(
@@ -139,9 +137,8 @@ def choose(
         with stages() as stage:
             stage("reading and embedding")
             with naming(candidates):
-                items = source.read_items(candidates, features, stage.share)
-                chances = _chances(items)
-                utilities = model.utilities(items, log_reference=chances, unit=cast(Unit, utility))
+                items, log_reference = source.read_candidates(candidates, features, stage.share)
+                utilities = model.utilities(items, log_reference=log_reference, unit=cast(Unit, utility))
             stage(rule)
             policy = policy_by_rule(utilities, rule, beta=beta, kl=kl, **settings)
             price = beta if kl is None else None
@@ -172,29 +169,6 @@ def _check_files(candidates: Path, out: Path | None, report: Path | None) -> Non
             )
         if path.resolve() == candidates.resolve():
             raise UsageError("CANDIDATES would be overwritten.", where=f"{option} {path}", fix="Name another file.")
-
-
-def _chances(items: Items) -> np.ndarray | None:
-    """Log-probabilities under the reference policy, from a column of the candidates."""
-    import numpy as np
-
-    there = [name for name in CHANCES if name in items.covariates]
-    if len(there) == 2:
-        raise DataError("The candidates have both reference and log_reference.", fix="Keep one of the columns.")
-    if not there:
-        return None
-    values = items.covariates[there[0]]
-    if there[0] == "log_reference":
-        return values
-    if (values < 0).any():
-        row = int(np.flatnonzero(values < 0)[0])
-        raise DataError(
-            f"A probability is negative: {values[row]:g}.",
-            where=f"candidate {items.ids[row].as_py()!r}, column reference",
-            fix="Give probabilities of at least 0; they are normalised for each prompt.",
-        )
-    with np.errstate(divide="ignore"):
-        return np.log(values)
 
 
 def _write_report(comparison: PolicyComparison, items: Items, path: Path) -> None:

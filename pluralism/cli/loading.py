@@ -11,6 +11,9 @@ from pluralism.cli.encoding import PRIVATE, Encoding
 from pluralism.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
     from pluralism.cli.encoding import Progress
     from pluralism.cli.reading import Reading
     from pluralism.cli.run_directory import FileRecord, Run
@@ -63,15 +66,14 @@ class RunData:
         answers, _ = self.reading.read_for(path, self.run.model.takes)
         return self.embed(answers, path, progress)
 
-    def read_items(self, path: Path, features: Path | None, progress: Progress) -> Items:
-        """Read and embed a table of items, perhaps with features of their own."""
-        if features is None:
-            items, _ = self.reading.read_items(path)
-        else:
-            from pluralism.data import Items
+    def read_candidates(
+        self, path: Path, features: Path | None, progress: Progress
+    ) -> tuple[Items, Float[np.ndarray, " items"] | None]:
+        """Read and embed a table of candidates, perhaps with features of their own; and their reference."""
+        from pluralism.data.candidates import read_candidates
 
-            items = Items.read(path, features=features, columns=self.reading.columns or None)
-        return self.embed_items(items, path, progress)
+        items, log_reference = read_candidates(path, columns=self.reading.columns or None, features=features)
+        return self.embed_items(items, path, progress), log_reference
 
     def embed(self, comparisons: Answers, path: Path, progress: Progress) -> Answers:
         """Give answers the features that the model needs, or none."""

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.errors import DataError, UsageError
+from pluralism.models.settings import is_whole
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.policy.kl_optimal import weighted_reward
 from pluralism.social_choice.utilities import Utilities
@@ -96,7 +97,7 @@ def estimate_best_of_n(rewards: ArrayLike, n: int) -> Float[np.ndarray, " prompt
             f"Rewards of shape {values.shape} are no draws of prompts, or some are infinite.",
             fix="Give finite rewards of shape (prompts, draws), NaN where there is no draw.",
         )
-    if n != int(n) or n < 1:
+    if not is_whole(n):
         raise UsageError(f"n={n!r} is not possible.", fix="It is a whole number of draws, at least 1.")
     drawn = np.sum(~np.isnan(values), axis=1)
     if (drawn < n).any():
@@ -105,7 +106,7 @@ def estimate_best_of_n(rewards: ArrayLike, n: int) -> Float[np.ndarray, " prompt
             where=f"prompt {int(np.argmin(drawn))} has {int(drawn.min())}",
             fix="Draw more, or ask for a smaller n: no estimate without bias exists.",
         )
-    return expected_best_of_n(values, int(n))
+    return expected_best_of_n(values, n)
 
 
 def check_n(n: float) -> float:

@@ -41,6 +41,8 @@ WELFARE_RULES: Mapping[str, tuple[Callable[..., FinitePolicy], tuple[str, ...]]]
 
 _NEEDED = {"rho", "alpha", "radius", "n"}
 MOST_HALVINGS = 60
+WIDENINGS = (1.0, 2.0, 4.0, 8.0)
+"""Decades of price by which a bracket grows, one after the other."""
 
 
 def policy_rules() -> tuple[str, ...]:
@@ -96,11 +98,13 @@ def policy_by_rule(
     if "beta" not in takes:
         return function(utilities, **given)
     if kl is not None:
-        return meet_kl(lambda price: function(utilities, beta=price, **given), kl)
+        there = utilities.values[utilities.mask]
+        unit = 1.0 if rule == "nash" else float(np.ptp(there, axis=0).max())
+        return meet_kl(lambda price: function(utilities, beta=price, **given), kl, unit=unit)
     return function(utilities, beta=0.0 if beta is None else beta, **given)
 
 
-def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1e-4) -> FinitePolicy:
+def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, unit: float = 1.0, tol: float = 1e-4) -> FinitePolicy:
     """The policy of the lowest price whose mean KL from the reference is at most `kl`, by bisection of the price.
 
     The KL of an optimum falls as its price rises, so that the price that meets a budget can be bracketed.
@@ -111,21 +115,38 @@ def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, tol: float = 1
         From a price beta to the policy that is best at it.
     kl : float
         Budget in nats, above 0.
+    unit : float
+        Where the search for the price begins: at `unit` a budget. With the range of the utilities it begins at a price
+        that is not too low, since a policy that pays for its KL gains what it pays.
     tol : float
         Share of the budget that may be left.
+
+    Raises
+    ------
+    UsageError
+        If the budget is so small that rounding hides it.
     """
     if not (np.isfinite(kl) and kl > 0):
         raise UsageError(f"kl={kl!r} is not possible.", fix="It is a budget in nats, above 0.")
     free = solve(0.0)
     if free.kl_mean <= kl:
         return free
-    low, high = -12.0, 2.0
+    low = high = float(np.log10(unit) - np.log10(kl))
     best = solve(10.0**high)
-    while best.kl_mean > kl and high < 12.0:
-        low, high = high, high + 2.0
+    for decades in WIDENINGS:
+        if best.kl_mean <= kl:
+            break
+        low, high = high, high + decades
         best = solve(10.0**high)
-    if best.kl_mean > kl:
-        raise UsageError(f"No price of KL keeps it at {kl:g}.", fix="Allow more.")
+    else:
+        raise UsageError(f"No price of KL keeps it at {kl:g}.", fix="Allow more, or set beta.")
+    if low == high:
+        for decades in WIDENINGS:
+            low -= decades
+            found = solve(10.0**low)
+            if found.kl_mean > kl:
+                break
+            best, high = found, low
     for _ in range(MOST_HALVINGS):
         if best.kl_mean >= (1.0 - tol) * kl:
             break

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -54,10 +52,10 @@ def p_mean(
     point = None if disagreement is None else np.asarray(disagreement, dtype=np.float64)
     if rho == 1:
         return kl_optimal(utilities, beta=beta)
-    members = utilities.shares > 0
-    least = WeightSet.simplex(utilities.n_groups)
-    least = replace(least, members=members, share=least.share[members], cap=least.cap[members])
-    weights = least if np.isneginf(rho) else WeightSet.power_mean(utilities.shares, rho)
+    if np.isneginf(rho):
+        weights = WeightSet.simplex(utilities.n_groups, members=utilities.shares > 0)
+    else:
+        weights = WeightSet.power_mean(utilities.shares, rho)
     return saddle_policy(
         utilities,
         weights,

@@ -44,12 +44,16 @@ def pessimistic(members: Utilities, *, beta: float, loss: ArrayLike | None = Non
     if nll.shape != (members.n_groups,) or not np.isfinite(nll).all():
         raise UsageError(f"loss is {members.n_groups} finite numbers.", fix="Give one for each member.")
     gains = members.values - members.reference_mean[:, None]
+    offset = (nll - nll.min()) / eta
+    inner = np.where(members.mask[..., None], gains, np.nan)
+    worst, best = (members.prompt_weights @ each(inner, axis=1) + offset for each in (np.nanmin, np.nanmax))
     return saddle_policy(
         members,
-        WeightSet.simplex(members.n_groups),
+        # a member so incredible that it is above another one under every policy is never the adversary's choice
+        WeightSet.simplex(members.n_groups, members=worst <= best.min()),
         beta=beta,
         scope="global",
         problem="max_q min_j gain_j + NLL_j/eta - beta KL(q||p)",
         method=f"pessimistic, beta={beta:g}, eta={eta:g}",
-        values=gains + (nll - nll.min()) / eta,
+        values=gains + offset,
     )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
 from pluralism.models.pareto import Front, front_of_means
-from pluralism.policy.best_of_n import check_n
+from pluralism.models.settings import is_whole
 from pluralism.policy.directional_policy import mean_attributes, unit_directions
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.random import RNG, as_seed
@@ -251,8 +251,7 @@ def rejection_sampling(
 
 
 def _check(n: int, n_rounds: int, per_prompt: int, angle: float, penalty: float, target: str) -> None:
-    check_n(n)
-    if n != int(n) or min(n_rounds, per_prompt) < 1:
+    if not all(map(is_whole, (n, n_rounds, per_prompt))):
         raise UsageError(
             f"n={n!r}, n_rounds={n_rounds!r}, directions_per_prompt={per_prompt!r} are not possible.",
             fix="They are whole numbers of at least 1.",

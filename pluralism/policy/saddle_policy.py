@@ -27,6 +27,9 @@ NO_GAIN = 1e-9
 SMALL = 1e-9
 """Differences of utilities below this share of their size are rounding."""
 
+DEAREST = 1e14
+"""A price of KL above this many ranges of the utilities leaves gains that rounding hides."""
+
 OPEN = 1e-6
 """A gap above this share of the range of the utilities is worth a warning."""
 
@@ -80,7 +83,14 @@ def saddle_policy(
     worth = utilities.values if values is None else values
     logs = utilities.log_reference
     able = np.ones(utilities.n_prompts if scope == "per_prompt" else 1, dtype=bool)
+    there = worth[utilities.mask]
+    unit = 1.0 if weight_set.logarithmic else float(np.ptp(there, axis=0).max())
     if weight_set.positive:
+        if beta > DEAREST * max(unit, float(np.finfo(float).tiny)):
+            raise UsageError(
+                f"beta={beta:g} is so high a price of KL that what the groups can gain is below rounding.",
+                fix="Lower it, or take the reference policy.",
+            )
         able = _all_can_gain(worth, utilities, weight_set, scope)
     if scope == "global":
         if not able[0]:
@@ -106,8 +116,6 @@ def saddle_policy(
     if weight_set.total and np.isinf(weight_set.cap).all() and weight_set.level == 0.0:
         least = np.atleast_2d(reached)
         slackness = np.max(weights * (least - least.min(axis=1, keepdims=True)), axis=1)
-    there = worth[utilities.mask]
-    unit = 1.0 if weight_set.logarithmic else float(np.ptp(there, axis=0).max())
     if found.gap.max() > max(OPEN * unit, SMALL * float(np.abs(there).max())):
         warnings.warn(
             f"{method}: the optimum may be {found.gap.max():.2g} above what the policy reaches (see its certificate).",

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from pluralism.calibration.text import json_ready
 from pluralism.errors import UsageError
+from pluralism.models.settings import is_whole
 from pluralism.policy.certificate import Certificate
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.policy.preference_game import PreferenceGame
@@ -110,7 +111,7 @@ def self_play(
     >>> bool(play.exploitability[-1] <= play.bound[-1]), bool(play.last_exploitability[-1] > 0.1)
     (True, True)
     """
-    if n_rounds != int(n_rounds) or n_rounds < 1 or (eta is not None and not (np.isfinite(eta) and eta > 0)):
+    if not is_whole(n_rounds) or (eta is not None and not (np.isfinite(eta) and eta > 0)):
         raise UsageError(
             f"n_rounds={n_rounds!r}, eta={eta!r} are not possible.", fix="Give at least 1 round and a positive rate."
         )
@@ -120,7 +121,7 @@ def self_play(
     first = utilities.log_reference
     if start == "uniform":
         first = np.where(utilities.mask, -np.log(utilities.mask.sum(axis=1, keepdims=True)), -np.inf)
-    found = multiplicative_weights(game.preferences, first, int(n_rounds), eta)
+    found = multiplicative_weights(game.preferences, first, n_rounds, eta)
     gap = found.average_exploitability[-1]
     certificate = Certificate("max_q min_z Pr(q beats z)", 0.5 - gap, np.full(len(gap), 0.5))
     method = f"self-play, {n_rounds:,} rounds from the {start} policy"

@@ -283,8 +283,8 @@ class Explanation:
 
 
 def number(value: Score) -> str:
-    """A score as text: whole numbers whole, other fractions with four digits."""
+    """A score as text: whole numbers whole, other numbers with four digits or more."""
     exact = Fraction(value) if not isinstance(value, float) or np.isfinite(value) else None
     if exact is not None and exact.denominator == 1:
         return f"{exact.numerator:,}"
-    return f"{float(value):.4g}"
+    return f"{float(value):,.1f}" if 1e3 <= abs(value) < 1e15 else f"{float(value):.4g}"

@@ -170,7 +170,7 @@ class Profile:
         utilities : array of shape (voters, candidates)
         weights : array of shape (voters,), optional
             Not negative. Whole numbers count voters; others are shares: simple fractions, such as thirds, are kept, and
-            all others are apportioned to `units` whole units by largest remainders, so that they add up exactly.
+            all others are rounded to whole units, about `units` in all, and equal ones count equally.
         candidates : sequence, optional
             Names; left out, "0", "1", ...
         tolerance : float
@@ -370,7 +370,7 @@ def common_units(counts: Sequence[int | Fraction] | None, n: int) -> tuple[list[
 
 
 def apportioned(weights: Column | None, n: int, units: int) -> tuple[Int64[np.ndarray, " voters"], int]:
-    """Weights as whole units: whole numbers and simple fractions as they are, other shares by largest remainders."""
+    """Weights as whole units: whole numbers and simple fractions as they are, other shares rounded, equal ones equally."""
     if weights is None:
         return np.ones(n, dtype=np.int64), 1
     w = np.asarray(weights, dtype=float)
@@ -388,11 +388,8 @@ def apportioned(weights: Column | None, n: int, units: int) -> tuple[Int64[np.nd
         whole = np.array([int(one * parts) for one in near])[where] if parts <= units else where
         if parts <= units and int(whole.sum()) == parts:
             return whole, parts
-    quota = w / w.sum() * units
-    whole = np.floor(quota).astype(np.int64)
-    short = units - int(whole.sum())
-    whole[np.argsort(-(quota - whole), kind="stable")[:short]] += 1
-    return whole, units
+    whole = np.rint(shares * units).astype(np.int64)[where]
+    return whole, int(whole.sum())
 
 
 def _tied(entry: Any) -> Iterable[Hashable]:

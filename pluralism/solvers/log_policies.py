@@ -26,8 +26,11 @@ def kl_divergence(log_policy: Matrix, log_reference: Matrix) -> Vector:
     q = np.exp(log_policy)
     with np.errstate(invalid="ignore"):
         ratio = np.where(q > 0, log_policy - log_reference, 0.0)
-    # with p - q the summands are not negative, so nothing cancels near 0
-    return np.maximum(np.sum(q * ratio + (np.exp(log_reference) - q), axis=1), 0.0)
+    # with p - q the summands are not negative, so nothing cancels between them; near 0 nothing cancels within them
+    p = np.exp(log_reference)
+    small = np.clip(ratio, -0.5, 0.5)
+    inner = np.where(small == ratio, p * (small * np.exp(small) - np.expm1(small)), q * ratio + (p - q))
+    return np.maximum(np.sum(np.where(q > 0, inner, p), axis=1), 0.0)
 
 
 def expectation(log_policy: Matrix, values: Matrix) -> Vector:

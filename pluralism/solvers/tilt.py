@@ -49,8 +49,12 @@ def tilt(
 def log_partition(
     scaled: Float[np.ndarray, "prompts candidates"], log_reference: Float[np.ndarray, "prompts candidates"]
 ) -> Float[np.ndarray, " prompts"]:
-    """Log sum_y p(y) exp(s(y)) for each prompt."""
+    """Log sum_y p(y) exp(s(y)) for each prompt, exact to rounding also where all s are close to 0."""
     with np.errstate(invalid="ignore"):
         exponent = np.where(np.isneginf(log_reference) | np.isneginf(scaled), -np.inf, scaled + log_reference)
     top = exponent.max(axis=1, keepdims=True)
-    return top[:, 0] + np.log(np.exp(exponent - top).sum(axis=1))
+    p, there = np.exp(log_reference), np.isfinite(log_reference)
+    away = np.where(there, p * np.expm1(np.where(there, np.minimum(scaled, 1.0), 0.0)), 0.0).sum(axis=1)
+    near = np.where(there, np.abs(scaled), 0.0).max(axis=1) < 0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(near, np.log1p(away / p.sum(axis=1)), top[:, 0] + np.log(np.exp(exponent - top).sum(axis=1)))

@@ -61,9 +61,11 @@ class WeightSet:
     level: float = 0.0
 
     @classmethod
-    def simplex(cls, n_groups: int) -> WeightSet:
-        """All weights: MaxMin."""
-        return cls(BOX, True, np.ones(n_groups, bool), np.full(n_groups, 1.0 / n_groups), np.full(n_groups, np.inf))
+    def simplex(cls, n_groups: int, members: Bool[np.ndarray, " groups"] | None = None) -> WeightSet:
+        """All weights: MaxMin; of some of the groups, where `members` are given."""
+        members = np.ones(n_groups, bool) if members is None else np.asarray(members, dtype=bool)
+        n = int(members.sum())
+        return cls(BOX, True, members, np.full(n, 1.0 / n), np.full(n, np.inf))
 
     @classmethod
     def cvar(cls, shares: Shares, alpha: float) -> WeightSet:
@@ -74,7 +76,8 @@ class WeightSet:
                 fix="Give one above 0 and below 1; with all of it, the rule is the utilitarian one.",
             )
         members, share = _positive(shares)
-        return cls(BOX, True, members, share, share / alpha)
+        # a group that may have all the weight has no bound that could hold
+        return cls(BOX, True, members, share, np.where(share < alpha, share / alpha, np.inf))
 
     @classmethod
     def chi_square_ball(cls, shares: Shares, radius: float) -> WeightSet:

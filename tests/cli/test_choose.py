@@ -97,12 +97,41 @@ def test_raw_rewards_are_compared_on_demand(call, run, candidates):
     assert "raw rewards" in result.err
 
 
-def test_bad_candidates_are_named(call, run, tmp_path):
-    negative = write_csv(
-        tmp_path / "negative.csv", ["id", "text", "reference"], [["a", TEXTS[0], 0.5], ["b", TEXTS[1], -0.5]]
-    )
-    result = call("choose", run, negative)
-    assert result.code == 2
-    assert "'b', column reference" in result.err
-    missing = call("choose", run, tmp_path / "nothing.csv")
-    assert missing.code == 2
+@pytest.mark.parametrize(
+    ("header", "rows", "says"),
+    [
+        (["id", "text"], [], "There is no candidate."),
+        (["id", "words"], [["a", "x"]], "Candidates have the columns id and text"),
+        (["id", "text"], [["a", "x"], ["a", "y"]], "'id', row 2 (line 3 of the file): 'a'"),
+        (["id", "text", "reference"], [["a", "x", 0.5], ["b", "y", -0.5]], "'reference', row 2 (line 3 of the file)"),
+        (["id", "text", "reference"], [["a", "x", 0.5], ["b", "y", ""]], "empty cells"),
+        (["id", "text", "reference"], [["a", "x", "often"], ["b", "y", 1]], "must hold numbers"),
+        (["id", "text", "reference"], [["a", "x", 0], ["b", "y", 0]], "no candidate of positive probability"),
+        (["id", "text", "log_reference"], [["a", "x", "inf"], ["b", "y", -1]], "must be finite"),
+        (["id", "text", "reference", "log_reference"], [["a", "x", 1, 0]], "both reference and log_reference"),
+    ],
+)
+def test_bad_candidates_are_named(call, run, tmp_path, header, rows, says):
+    result = call("choose", run, write_csv(tmp_path / "bad.csv", header, rows))
+    assert result.code == 2 and result.out == ""
+    assert says in result.err and "bad.csv" in result.err
+
+
+def test_files_that_cannot_be_read_or_written_are_named(call, run, candidates, tmp_path):
+    for path in (tmp_path / "nothing.csv", tmp_path):
+        missing = call("choose", run, path)
+        assert missing.code == 2 and str(path) in missing.err
+    folder = tmp_path / "folder.parquet"
+    folder.mkdir()
+    for option, path in (("--out", folder), ("--report", tmp_path), ("--report", tmp_path / "page")):
+        result = call("choose", run, candidates, option, path)
+        assert result.code == 2 and f"{option} writes" in result.err
+    kept = write_csv(tmp_path / "mine.csv", ["id", "text"], [["a", TEXTS[0]]])
+    assert call("choose", run, kept, "--out", tmp_path / "deep" / "er" / "policy.parquet").code == 0
+    assert (tmp_path / "deep" / "er" / "policy.parquet").exists()
+
+
+def test_one_candidate_is_chosen(call, run, tmp_path):
+    result = call("choose", run, write_csv(tmp_path / "one.csv", ["id", "text"], [["a", TEXTS[0]]]), "--json")
+    assert result.code == 0
+    assert result.document["kl"] == result.document["entropy"] == 0.0

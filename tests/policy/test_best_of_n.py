@@ -113,7 +113,7 @@ def test_missing_draws_and_refusals():
     with pytest.raises(DataError, match="more than there are") as caught:
         estimate_best_of_n(rewards, 3)
     assert "prompt 1 has 2" in str(caught.value)
-    for n in (0, 1.5):
+    for n in (0, 1.5, np.nan, np.inf):
         with pytest.raises(UsageError, match="whole number"):
             estimate_best_of_n(rewards, n)
     for n in (0.5, np.nan, np.inf):

@@ -77,3 +77,11 @@ def test_the_certificate_of_a_budget_bounds_every_policy_within_it(made):
     assert tight.group_utilities.min() <= loose.certificate.dual[0] + 1e-9
     assert loose.certificate.gap < 1e-4
     assert "KL at most 0.2" in loose.certificate.problem
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("rule", ["utilitarian", "maxmin", "nash"])
+def test_a_budget_is_met_in_any_unit_and_size(made, rule, scale):
+    other = Utilities(scale * made.values, made.log_reference, made.shares, unit=made.unit)
+    for kl in (1e-9, 0.3):
+        assert policy_by_rule(other, rule, kl=kl).kl_mean == pytest.approx(kl, rel=2e-4)

@@ -213,7 +213,7 @@ def test_refusals():
     with pytest.raises(UsageError, match="twice"):
         PreferenceGame.from_matrix(CYCLE, reference=UNEVEN, log_reference=np.log([UNEVEN]))
     game = PreferenceGame.from_matrix(CYCLE)
-    for bad in ({"n_rounds": 0}, {"eta": 0.0}, {"start": "best"}):
+    for bad in ({"n_rounds": 0}, {"n_rounds": np.nan}, {"eta": 0.0}, {"eta": np.nan}, {"start": "best"}):
         with pytest.raises(UsageError):
             self_play(game, **bad)
     for bad in ({"beta": 0.0}, {"beta": 0.1, "method": "newton"}):

@@ -142,6 +142,31 @@ def test_pessimism_trusts_credible_members(made):
     value = (found.group_utilities + (loss - 3.0) / 2.0).min() - beta * found.kl_mean
     assert found.certificate.primal[0] == pytest.approx(value, abs=1e-7)
     assert found.certificate.gap <= 1e-7
+    for eta in (1e-3, 1e-12):
+        sure = pessimistic(made, beta=beta, loss=loss, eta=eta)
+        np.testing.assert_allclose(sure.probs, kl_optimal(made, beta=beta, weights=[1, 0, 0]).probs, atol=1e-9)
+        assert sure.certificate.gap <= 1e-9
+
+
+def test_a_share_too_small_to_hold_anybody_back_is_maxmin(made):
+    for alpha in (0.1, 1e-3, 1e-300):
+        found = cvar(made, alpha=alpha, beta=0.1)
+        np.testing.assert_allclose(found.probs, maxmin(made, beta=0.1).probs, atol=1e-5)
+        assert found.certificate.gap <= 1e-8
+
+
+@pytest.mark.parametrize("beta", [1e8, 1e12, 1e300])
+def test_prices_so_high_that_only_the_reference_is_left(made, beta):
+    unit = np.ptp(made.values)
+    for rule in (maxmin, kl_optimal):
+        found = rule(made, beta=beta)
+        np.testing.assert_allclose(found.probs, np.exp(made.log_reference), atol=1e-7)
+        assert 0.0 <= found.kl_mean <= (unit / beta) ** 2 + 1e-30
+        assert abs(found.certificate.gap) <= 1e-9 * unit
+    if beta > 1e13:
+        for each in (lambda: nash(made, beta=beta), lambda: p_mean(made, rho=0.5, beta=beta)):
+            with pytest.raises(UsageError, match="below rounding"):
+                each()
 
 
 def test_settings_that_cannot_work_are_refused(made):

@@ -275,6 +275,7 @@ def test_nash_has_no_units_at_all():
 def test_gaps_close_over_wide_ranges_of_all_settings(name):
     rng = np.random.default_rng(len(name))
     open_ = total = 0
+    largest = 0.0
     for _ in range(60):
         n_candidates = int(rng.integers(1, 14))
         values, logs = hard_cases(rng, 100, n_candidates, 4, set(rng.choice(TROUBLE[:5], 2)))
@@ -284,4 +285,5 @@ def test_gaps_close_over_wide_ranges_of_all_settings(name):
         beta = float(10.0 ** rng.uniform(-6, 2))
         gap = solve_saddle_each(values, logs, SETS[name](), beta=beta).gap / size
         open_, total = open_ + int(np.sum(gap > 1e-8)), total + 100
-    assert open_ <= 1e-3 * total
+        largest = max(largest, float(gap.max()))
+    assert open_ <= 2e-3 * total and largest <= 1e-6
