@@ -34,7 +34,7 @@ def coevolve_score(
         Behaviour of true history in each period.
     """
     angles = cosine(people[..., None, :], history)
-    return np.maximum.accumulate(angles[..., ::-1], axis=-1).mean(axis=-1)
+    return np.asarray(np.maximum.accumulate(angles[..., ::-1], axis=-1).mean(axis=-1))
 
 
 def coevolve_bound(history: Float[np.ndarray, "periods dim"]) -> float:
