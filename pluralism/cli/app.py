@@ -10,6 +10,7 @@ import typer
 
 from pluralism import __version__
 from pluralism.cli.adapt import adapt
+from pluralism.cli.audit import audit
 from pluralism.cli.bots import bots
 from pluralism.cli.check import check
 from pluralism.cli.choose import choose
@@ -27,9 +28,24 @@ from pluralism.cli.serve import serve
 
 __all__ = ["application", "run"]
 
-COMMANDS = (demo, check, embed, fit, evaluate, adapt, compare, directions, choose, report, interview, serve, bots)
+COMMANDS = (
+    demo,
+    check,
+    embed,
+    fit,
+    evaluate,
+    adapt,
+    compare,
+    directions,
+    choose,
+    report,
+    audit,
+    interview,
+    serve,
+    bots,
+)
 GROUPS = {"graph": graph_commands}
-RESUMABLE = ("fit", "embed", "compare")
+RESUMABLE = ("fit", "embed", "compare", "audit")
 
 
 def application() -> typer.Typer:

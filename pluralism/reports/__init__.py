@@ -10,16 +10,20 @@ _NAMES = {
     "ChoiceReport": "choice",
     "ComparisonDisplay": "comparison_display",
     "CovariateDisplay": "covariate_display",
+    "DiscretionReport": "discretion",
     "FewShotDisplay": "few_shot_display",
     "GroupPreferences": "preferences",
     "GroupsDisplay": "groups_display",
     "MembershipDisplay": "membership_display",
+    "PriorityDisplay": "priority_display",
     "ReliabilityDisplay": "reliability_display",
     "Report": "report",
     "SelectionDisplay": "selection_display",
+    "TournamentDisplay": "tournament_display",
     "WelfareDisplay": "welfare_display",
     "WelfareFrontDisplay": "welfare_front_display",
     "build_choice_report": "choice",
+    "build_discretion_report": "discretion",
     "build_report": "build",
     "group_name": "palette",
     "group_preferences": "preferences",
@@ -30,16 +34,20 @@ __all__ = [
     "ChoiceReport",
     "ComparisonDisplay",
     "CovariateDisplay",
+    "DiscretionReport",
     "FewShotDisplay",
     "GroupPreferences",
     "GroupsDisplay",
     "MembershipDisplay",
+    "PriorityDisplay",
     "ReliabilityDisplay",
     "Report",
     "SelectionDisplay",
+    "TournamentDisplay",
     "WelfareDisplay",
     "WelfareFrontDisplay",
     "build_choice_report",
+    "build_discretion_report",
     "build_report",
     "group_name",
     "group_preferences",
@@ -51,14 +59,17 @@ if TYPE_CHECKING:
     from pluralism.reports.choice import ChoiceReport, build_choice_report
     from pluralism.reports.comparison_display import ComparisonDisplay
     from pluralism.reports.covariate_display import CovariateDisplay
+    from pluralism.reports.discretion import DiscretionReport, build_discretion_report
     from pluralism.reports.few_shot_display import FewShotDisplay
     from pluralism.reports.groups_display import GroupsDisplay
     from pluralism.reports.membership_display import MembershipDisplay
     from pluralism.reports.palette import group_name
     from pluralism.reports.preferences import GroupPreferences, group_preferences
+    from pluralism.reports.priority_display import PriorityDisplay
     from pluralism.reports.reliability_display import ReliabilityDisplay
     from pluralism.reports.report import Report
     from pluralism.reports.selection_display import SelectionDisplay
+    from pluralism.reports.tournament_display import TournamentDisplay
     from pluralism.reports.welfare_display import WelfareDisplay
     from pluralism.reports.welfare_front_display import WelfareFrontDisplay
 

@@ -34,6 +34,8 @@ _FIGURES = {
     "selection": "Held-out likelihood by number of groups",
     "welfare": "What each group gains under each policy",
     "front": "Mean gain and the worst group's",
+    "priority": "Priorities of principles by annotator",
+    "tournament": "Which principle beats which",
 }
 
 
@@ -57,9 +59,7 @@ def render_page(
     figures = {
         # Drawn by us from numbers, with every text escaped by the XML writer; and anew, for a figure that is drawn a
         # second time differs in the last digits of its layout.
-        name: Markup(
-            copy(display).plot().to_svg(key=f"figure-{name}", title=_FIGURES.get(name, name), standalone=False)
-        )
+        name: Markup(copy(display).plot().to_svg(key=f"figure-{name}", title=_figure_title(name), standalone=False))
         for name, display in displays.items()
     }
     return (
@@ -82,6 +82,11 @@ def content_security_policy(style: str) -> str:
     """
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _figure_title(name: str) -> str:
+    """What a figure is called; several of a kind are numbered, as in tournament_2."""
+    return _FIGURES.get(name) or _FIGURES.get(name.rpartition("_")[0], name)
 
 
 @cache

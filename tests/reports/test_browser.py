@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pluralism.data import Comparisons, Items
+from pluralism.discretion import PrinciplePreferences, PrincipleSet, Verdicts, audit_discretion, between_groups
 from pluralism.models import MixtureBradleyTerry
 from pluralism.policy import by_voting, compare_policies, kl_optimal
-from pluralism.reports import build_choice_report, build_report
+from pluralism.reports import build_choice_report, build_discretion_report, build_report
 from pluralism.social_choice import Utilities
 
 ATTACKS = [
@@ -156,6 +157,50 @@ def hostile_choice(tmp_path_factory):
 
 def test_a_choice_among_texts_that_try_to_run(browser, hostile_choice):
     address = hostile_choice.as_uri()
+    page, seen, context = visit(browser, address)
+    assert page.evaluate("document.scripts.length + document.images.length + document.forms.length") == 0
+    assert page.evaluate("document.querySelectorAll('iframe, object, embed, base, animate, math, [style]').length") == 0
+    shown = " ".join(page.inner_text("body").split())
+    for attack in (*ATTACKS[:3], ATTACKS[6], ATTACKS[7]):
+        assert " ".join(attack.split())[:60] in shown
+    assert_quiet(page, seen, address)
+    context.close()
+    for width in (320, 1280):
+        opened, _, context = visit(browser, address, viewport={"width": width, "height": 800})
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def hostile_audit(tmp_path_factory):
+    """The page about discretion, in which every text, prompt, id, name and title is an attack."""
+    rng = np.random.default_rng(0)
+    n = 2 * len(ATTACKS)
+    items = Items(
+        [f"{attack}{k}" for k, attack in enumerate(ATTACKS * 2)],
+        texts=ATTACKS * 2,
+        prompts=[ATTACKS[k // 4] for k in range(n)],
+    )
+    rows = np.arange(8 * n)
+    data = Comparisons.from_arrays(left=rows % n, right=(rows + 1 + rows // n) % n, items=items)
+    listed = [{"id": f"p{k}", "title": ATTACKS[k], "text": ATTACKS[k + 4]} for k in range(4)]
+    principles = PrincipleSet.model_validate({"name": "hostile", "title": ATTACKS[5], "principles": listed})
+    found = PrinciplePreferences.from_signs(principles.ids, rng.integers(-1, 2, (len(data), 4)), method=ATTACKS[9])
+    names = [ATTACKS[8], f"{ATTACKS[0]}:a", f"{ATTACKS[0]}:b"]
+    people = [
+        Verdicts(name, rng.integers(0, 2, len(data)), share=share)
+        for name, share in zip(names, (None, 0.6, 0.4), strict=True)
+    ]
+    audit = audit_discretion(data, found, people, n_bootstrap=20)
+    between = [between_groups(audit, names[1:], pooled=names[0])]
+    report = build_discretion_report(
+        audit, data, principles=principles, between=between, title=ATTACKS[3], command=ATTACKS[2], examples=20
+    )
+    return report.write(tmp_path_factory.mktemp("audit") / "audit.html")
+
+
+def test_an_audit_of_texts_that_try_to_run(browser, hostile_audit):
+    address = hostile_audit.as_uri()
     page, seen, context = visit(browser, address)
     assert page.evaluate("document.scripts.length + document.images.length + document.forms.length") == 0
     assert page.evaluate("document.querySelectorAll('iframe, object, embed, base, animate, math, [style]').length") == 0

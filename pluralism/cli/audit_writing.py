@@ -1,0 +1,84 @@
+"""The folder of an audit: the report, all numbers as JSON, and tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pluralism.cli.audit_reading import RECORD
+from pluralism.errors import UsageError
+from pluralism.files import atomic_write
+
+if TYPE_CHECKING:
+    from pluralism.data import Comparisons
+    from pluralism.discretion import BetweenGroups, DiscretionAudit, PrincipleSet
+
+__all__ = ["check_folder", "write_audit"]
+
+NUMBERS, PAGE = "audit.json", "report.html"
+
+
+def check_folder(out: Path | None) -> None:
+    """Refuse a folder that holds something else than an audit, or answers of one that was stopped.
+
+    Raises
+    ------
+    UsageError
+        If the path is a file, or a folder of something else.
+    """
+    if out is None or not out.exists():
+        return
+    fix = "Choose another --out, or remove it yourself."
+    if not out.is_dir():
+        raise UsageError("This is a file, and an audit is a folder.", where=f"--out {out}", fix=fix)
+    if any(out.iterdir()) and not any((out / name).is_file() for name in (NUMBERS, RECORD)):
+        raise UsageError("This folder holds no audit, so nothing is written into it.", where=f"--out {out}", fix=fix)
+
+
+def write_audit(
+    out: Path,
+    audit: DiscretionAudit,
+    comparisons: Comparisons,
+    principles: PrincipleSet,
+    between: Sequence[BetweenGroups],
+    examples: int,
+) -> list[str]:
+    """Write all files; returns their names."""
+    import pyarrow as pa
+
+    from pluralism.data.files_io import write_table
+    from pluralism.reports import build_discretion_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    report = build_discretion_report(
+        audit,
+        comparisons,
+        principles=principles,
+        between=between,
+        examples=examples,
+        command=" ".join(["pluralism", *sys.argv[1:]]),
+    )
+    tables = {
+        "annotators": audit.to_frame(),
+        "categories": audit.categories.to_frame(),
+        "priority": pa.concat_tables([priority.to_frame() for priority in audit.priority]),
+        "supremacy": pa.concat_tables([supremacy.to_frame() for supremacy in audit.supremacy]),
+        "discrepancy": audit.discrepancy.to_frame(),
+        "principles": audit.preferences.to_frame(),
+    }
+    names = []
+    for name, table in tables.items():
+        # what the principles say of each comparison is long, and is read again by programs
+        path = out / f"{name}.{'parquet' if name == 'principles' else 'csv'}"
+        write_table(table, path)
+        names.append(path.name)
+    document = audit.to_dict() | {
+        "principle_set": principles.model_dump(mode="json"),
+        "between": [groups.to_dict() for groups in between],
+    }
+    atomic_write(out / NUMBERS, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    report.write(out / PAGE)
+    return [PAGE, NUMBERS, *names]
