@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from interviews import SetClock
 from postgres_cluster import PostgresCluster, programs
 
 from pluralism.elicitation.interview import read_case, read_protocol
+from pluralism.elicitation.web.backup import backup
 from pluralism.elicitation.web.service import Service
 from pluralism.elicitation.web.study import Study
 
@@ -69,18 +72,37 @@ def clock() -> SetClock:
     return SetClock()
 
 
+@pytest.fixture(scope="session")
+def file_with_a_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database in which there is an open study: copying it takes less time than making it."""
+    place = tmp_path_factory.mktemp("studies")
+    with closing(Service.open(place / "study.db", clock=SetClock())) as service:
+        open_study(service)
+        return backup(service.database, place / "copy.db")
+
+
+def open_study(service: Service) -> Study:
+    """A new study that can be joined."""
+    made = service.studies.create(
+        title="Children", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="organiser"
+    )
+    return service.studies.change(made.id, by="organiser", status="open")
+
+
 @pytest.fixture
-def service(address: str, clock: SetClock) -> Iterator[Service]:
-    """A service on an empty database."""
+def service(address: str, clock: SetClock, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service, with a study in its database."""
+    if "://" not in address:
+        shutil.copy(request.getfixturevalue("file_with_a_study"), address)
     service = Service.open(address, clock=clock)
+    if "://" in address:
+        open_study(service)
     yield service
     service.close()
 
 
 @pytest.fixture
 def study(service: Service) -> Study:
-    """An open study."""
-    made = service.studies.create(
-        title="Children", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="organiser"
-    )
-    return service.studies.change(made.id, by="organiser", status="open")
+    """The study of the service, open."""
+    (found,) = service.studies.all()
+    return found

@@ -183,6 +183,7 @@ def test_hypotheses_that_cannot_be_are_refused(service, study) -> None:
         service.hypotheses.retire(study.id, "0" * 32, by="anna")
 
 
+@pytest.mark.slow
 def test_groups_of_fewer_than_five_are_not_shown(service, study) -> None:
     service.studies.change(study.id, by="organiser", demographics=(age(),))
     for number in range(7):
@@ -207,6 +208,7 @@ def test_groups_of_fewer_than_five_are_not_shown(service, study) -> None:
     }
 
 
+@pytest.mark.slow
 def test_two_moments_are_compared(service, study, clock) -> None:
     for _ in range(2):
         take_part(service, study, answer="upgrade")

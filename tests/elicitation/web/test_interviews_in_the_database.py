@@ -177,6 +177,7 @@ def test_participants_are_asked_about_cards_in_their_language(service, study) ->
     assert texts <= {card.title for card in study.case.starting_cards("de")} | {interviews.ANSWERS["name"]}
 
 
+@pytest.mark.slow
 def test_pairs_come_up_again_so_that_several_people_judge_them(service, study) -> None:
     for _ in range(6):
         take_part(service, study)
