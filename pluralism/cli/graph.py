@@ -28,7 +28,8 @@ SHOWN = 15
 GraphArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="GRAPH", help="A moral graph: .json (ours, or as published), .parquet, .graphml, .gexf, .dot, a folder."
+        metavar="GRAPH",
+        help="A moral graph: .json (ours, or as published), .parquet, .graphml, .gexf, .dot, .html, a folder.",
     ),
 ]
 RuleOption = Annotated[str, typer.Option("--rule", help="How values are ranked, such as bradley-terry or reference.")]

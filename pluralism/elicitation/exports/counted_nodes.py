@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pluralism.elicitation.counted_graph import CountedGraph
+from pluralism.elicitation.exports.whole_graph import placed
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.elicitation.vote_log import ANSWERS
@@ -79,7 +80,7 @@ def counted_from(
             counts.reshape(-1, len(ANSWERS)),
         )
     except PluralismError as error:
-        raise DataError(error.what, where=error.where or where, fix=error.fix) from error
+        raise placed(error, where) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"The graph cannot be read: {type(error).__name__}: {error}.",
@@ -96,7 +97,7 @@ def _card(name: str, found: Mapping[str, Any]) -> ValuesCard:
 
 def _count(value: Any) -> int:
     number = float(value)
-    if number != int(number) or number < 0:
+    if not 0 <= number < 2**53 or number != int(number):
         raise ValueError(f"{value!r} is no count")
     return int(number)
 

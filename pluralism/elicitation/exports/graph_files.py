@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pluralism.elicitation.counted_graph import CountedGraph
 from pluralism.elicitation.exports.dot import from_dot, to_dot
+from pluralism.elicitation.exports.page_reading import from_page
 from pluralism.elicitation.exports.published_json import from_published, is_published
 from pluralism.elicitation.exports.tables import read_csv_folder
 from pluralism.elicitation.exports.whole_graph import (
@@ -38,6 +39,8 @@ _WRITERS: dict[str, Callable[[MoralGraph | CountedGraph], str]] = {
     ".gv": to_dot,
 }
 _READERS: dict[str, Callable[[str, str], CountedGraph]] = {
+    ".html": from_page,
+    ".htm": from_page,
     ".graphml": from_graphml,
     ".gexf": from_gexf,
     ".dot": from_dot,
@@ -95,7 +98,7 @@ def read_any_graph(path: str | Path) -> MoralGraph | CountedGraph:
     """Read a graph from any format.
 
     Whole graphs are in .json and .parquet files and in folders of CSV files; counts alone in .json as the original
-    published it, .graphml, .gexf and .dot.
+    published it, .graphml, .gexf, .dot, and in the .html page of a graph.
 
     Raises
     ------

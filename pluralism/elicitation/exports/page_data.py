@@ -75,6 +75,7 @@ def page_data(
             place = words["place"].format(rank=found["rank"], low=low, high=high, p=p)
         values.append(
             {
+                "id": printable(name),
                 "title": title,
                 "description": printable(card.description),
                 "when": printable(card.context or ""),

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from pluralism.elicitation.aggregators.ranking import GraphRanking
+from pluralism.elicitation.exports.whole_graph import parsed
 from pluralism.elicitation.values_card import ValuesCard
-from pluralism.errors import UsageError
+from pluralism.errors import DataError, UsageError
 from pluralism.printable import printable
 
 __all__ = ["Principle", "Principles", "principles_of"]
@@ -78,6 +79,27 @@ class Principles:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str = "the document") -> Principles:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        DataError
+            If a field is missing or of the wrong kind.
+        """
+        document = parsed(text, where)
+        try:
+            listed = tuple(_principle(one) for one in document["principles"])
+            context, answer = document["context"], document["answer"]
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"These are no principles: {type(error).__name__}: {error}.", where=where, fix="Export them again."
+            ) from error
+        if not isinstance(context, str | None) or not isinstance(answer, str):
+            raise DataError("Context or answer of principles is no text.", where=where, fix="Export them again.")
+        return cls(listed, context, answer)
+
     def __repr__(self) -> str:
         return f"Principles({', '.join(principle.title for principle in self.principles)}; {self.answer})"
 
@@ -130,6 +152,14 @@ def principles_of(
         tier = row["tier"] if tiered else None
         principles.append(Principle(row["id"], card.title, row["rank"], tier, _message(card, ranking.context, judge)))
     return Principles(tuple(principles), ranking.context, ranking.answer)
+
+
+def _principle(one: Mapping[str, Any]) -> Principle:
+    kinds = {"value": str, "title": str, "rank": int, "tier": int | None, "message": str}
+    for name, kind in kinds.items():
+        if not isinstance(one[name], kind):
+            raise TypeError(f"{name}={one[name]!r:.40}")
+    return Principle(**{name: one[name] for name in kinds})
 
 
 def _message(card: ValuesCard, context: str | None, judge: bool) -> str:

@@ -99,7 +99,7 @@ def graph_from_dict(document: Any, *, where: str = "the document", votes: pa.Tab
         )
     except PluralismError as error:
         raise placed(error, where) from error
-    except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException) as error:
         raise DataError(
             f"The moral graph is damaged: {type(error).__name__}: {error}.", where=where, fix="Export it again."
         ) from error
