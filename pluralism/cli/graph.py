@@ -48,11 +48,16 @@ def graph_commands() -> typer.Typer:
 
 
 def build(
-    cards: Annotated[
-        Path, typer.Argument(metavar="CARDS", help="Values cards: .json (a list), .jsonl, .csv, .parquet.")
-    ],
-    votes: Annotated[Path, typer.Argument(metavar="VOTES", help="Votes: .csv, .jsonl, .parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The graph to write: .json or .parquet.")],
+    cards: Annotated[
+        Path | None, typer.Argument(metavar="[CARDS]", help="Values cards: .json (a list), .jsonl, .csv, .parquet.")
+    ] = None,
+    votes: Annotated[Path | None, typer.Argument(metavar="[VOTES]", help="Votes: .csv, .jsonl, .parquet.")] = None,
+    interview: Annotated[
+        list[Path] | None,
+        typer.Option("--interview", metavar="RECORD", help="A record of pluralism interview; may be repeated."),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Also count interviews that are not done.")] = False,
     column: Annotated[
         list[str] | None,
         typer.Option("--column", metavar="NAME=COLUMN", help="Read COLUMN of the votes as NAME; may be repeated."),
@@ -68,7 +73,8 @@ def build(
     ] = "latest",
     as_json: JsonOption = False,
 ) -> None:
-    """Build a graph of CARDS and VOTES, check the cards, and seal the votes in a hash chain."""
+    """Build a graph of CARDS and VOTES, or of interviews, check the cards, and seal the votes in a hash chain."""
+    from pluralism.cli.graph_interviews import with_interviews
     from pluralism.cli.graph_reading import read_cards, read_groups
     from pluralism.elicitation.card_lint import lint_cards
     from pluralism.elicitation.exports.whole_graph import placed
@@ -78,17 +84,27 @@ def build(
     from pluralism.errors import DataError
 
     _refuse_suffix(out, (".json", ".parquet"), "--out")
+    if votes is None and not interview:
+        raise UsageError("There are no votes to build a graph of.", fix="Name CARDS and VOTES, or --interview RECORD.")
     with output(as_json) as result:
-        listed = read_cards(cards)
-        log = VoteLog.read(votes, columns=pairs_of(column, "--column"))
+        listed = {} if cards is None else read_cards(cards)
+        log = VoteLog.empty() if votes is None else VoteLog.read(votes, columns=pairs_of(column, "--column"))
         known = {} if groups is None else read_groups(groups)
         policy = _policy(contradiction)
         try:
-            made = seal(MoralGraph(listed, log, groups=known, contradiction=policy))
+            given = MoralGraph(listed, log, groups=known, contradiction=policy)
         except DataError as error:
-            raise placed(error, str(votes)) from error
+            raise placed(error, str(votes or cards)) from error
+        joined, records = with_interviews(given, interview or (), partial=partial)
+        if votes is None and not records["counted"]:
+            raise DataError(
+                "None of the interviews counts: all are withdrawn or not done.",
+                where=f"--interview {', '.join(map(str, interview or ()))}",
+                fix="Go on with them, or pass --partial to count what there is.",
+            )
+        made = seal(joined)
         ballots = made.ballots()
-        linted = lint_cards(list(listed.values()))
+        linted = lint_cards(list(made.values.values()))
         out.parent.mkdir(parents=True, exist_ok=True)
         made.write(out)
         document = {
@@ -100,6 +116,7 @@ def build(
             "participants": len(made.participants),
             "contexts": [context for context in made.contexts if context],
             "head": audit(made).head,
+            "interviews": records,
             "cards": linted.to_dict(),
         }
         result.show(document, lambda console: _render_built(console, document, str(made), repr(linted)))
@@ -339,6 +356,10 @@ def _write_report(
 def _render_built(console: Console, found: dict[str, Any], graph: str, linted: str) -> None:
     heading(console, graph)
     wrapped(console, f"{found['superseded']:,} votes were replaced by a later one of the same person.")
+    counts = {name: len(records) for name, records in found["interviews"].items()}
+    if any(counts.values()):
+        said = "{counted:,} interviews counted, {not_done:,} not done and {withdrawn:,} withdrawn were left out."
+        wrapped(console, said.format(**counts))
     for line in linted.splitlines()[:SHOWN]:
         wrapped(console, clean_text(line), mark="  " if line.startswith(("-", " ")) else "")
     wrapped(console, f"head of the log: {found['head']}")

@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow.csv as pc
 import pytest
+from interviews import begin, play
 
 from pluralism.data import Comparisons
+from pluralism.elicitation.interview import JsonlStore
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.simulation.people import simulate_people
 from pluralism.elicitation.simulation.study import simulate_study
@@ -204,6 +206,36 @@ def test_cards_in_tables(call: Call, study: Path, tmp_path: Path) -> None:
     (tmp_path / "cards.jsonl").write_text('{"id": "v0", "title": "A", "policies": "MOMENTS"}\n')
     bad = call("graph", "build", tmp_path / "cards.jsonl", study / "votes.csv", "-o", tmp_path / "g2.json")
     assert bad.code == 2 and "no JSON list" in bad.err and "card 1" in bad.err
+
+
+def test_a_graph_of_interviews(call: Call, study: Path, tmp_path: Path) -> None:
+    for name in ("ann", "bob", "cem", "dan"):
+        interview = begin(JsonlStore(tmp_path / f"{name}.jsonl"), participant=name)
+        play(interview, until="vote" if name == "cem" else None)
+        if name == "dan":
+            interview.withdraw()
+    records = [part for name in ("ann", "bob", "cem", "dan") for part in ("--interview", tmp_path / f"{name}.jsonl")]
+    out = tmp_path / "graph.json"
+    made = call("graph", "build", *records, "--out", out, "--json")
+    assert made.code == 0, made.err
+    found = {name: [Path(path).stem for path in paths] for name, paths in made.document["interviews"].items()}
+    assert found == {"counted": ["ann", "bob"], "not_done": ["cem"], "withdrawn": ["dan"]}
+    graph = MoralGraph.read(out)
+    assert set(graph.participants.to_pylist()) == {"ann", "bob"} and made.document["votes"] == len(graph.votes) == 8
+    assert call("graph", "verify", out).code == 0
+    shown = call("graph", "build", *records, "--partial", "--out", out)
+    assert "3 interviews counted, 0 not done and 1 withdrawn" in " ".join(shown.out.split())
+    more = call("graph", "build", study / "cards.json", study / "votes.csv", *records, "--out", out, "--json")
+    assert more.document["votes"] == 240 + 8 and more.document["values"] > 6
+    (tmp_path / "torn.jsonl").write_text("no event\n")
+    for wrong, said in (
+        (("--interview", tmp_path / "cem.jsonl"), "None of the interviews counts"),
+        (("--interview", tmp_path / "nobody.jsonl"), "There is no such file"),
+        (("--interview", tmp_path / "torn.jsonl"), "torn.jsonl"),
+        ((), "no votes to build a graph of"),
+    ):
+        bad = call("graph", "build", *wrong, "--out", tmp_path / "new.json")
+        assert bad.code == 2 and said in bad.err and not (tmp_path / "new.json").exists()
 
 
 def test_hostile_titles_do_not_steer_the_terminal(call: Call, tmp_path: Path) -> None:
