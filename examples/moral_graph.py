@@ -12,8 +12,8 @@ Run with ``python examples/moral_graph.py``; ``SEEDS=20`` averages over more pop
 # %%
 # A study
 # -------
-# Eighty people vote eight times each, on twelve values in two contexts. One in five says yes to any story, and one in
-# seven answers is "not sure".
+# Eighty people vote eight times each, on twelve values in two contexts. One in seven answers is "not sure"; of the
+# others, one in five is yes whatever the story.
 import os
 
 import numpy as np
