@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError as StatementDataError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pluralism.errors import DataError, StorageError, UsageError
@@ -125,6 +126,11 @@ class Database:
     def _named_errors(self, what: str) -> Iterator[None]:
         try:
             yield
+        except (StatementDataError, UnicodeEncodeError):
+            # Their messages repeat what was sent.
+            raise UsageError(
+                "A text has characters that cannot be kept.", fix="Leave out NUL and half characters."
+            ) from None
         except SQLAlchemyError as error:
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
             if not lost and type(error) not in (OperationalError, DatabaseError, InterfaceError, PoolTimeout):
@@ -167,11 +173,14 @@ class Database:
     def _forget(self, seconds: float) -> None:
         milliseconds = max(1, int(1000 * seconds))
         forget = self._empty_log if self.is_sqlite else self._rewrite_tables
+        self._forgetting = False
         try:
             with self._named_errors("written"):
-                self._forgetting = not forget(milliseconds)
+                if not forget(milliseconds):
+                    self._forgetting = True
         except StorageError as error:
             # The deletion itself is done.
+            self._forgetting = True
             _LOG.warning("Bytes of deleted rows are still in the files of the database: %s", error.what)
 
     def _empty_log(self, milliseconds: int) -> bool:

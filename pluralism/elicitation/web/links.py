@@ -29,7 +29,7 @@ def new_token() -> str:
 
 def token_digest(token: str) -> bytes:
     """What is kept of a token: without it, nobody can open anything with a copy of the database."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 @dataclass(frozen=True)

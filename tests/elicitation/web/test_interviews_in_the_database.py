@@ -270,6 +270,26 @@ def test_a_study_that_is_closed_full_or_in_another_language_lets_nobody_in(servi
     assert play(service, first.id).state.phase == "done"
 
 
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", "a" * 5000, "'; DROP TABLE votes; --", ""], ids=ascii)
+def test_odd_ids_and_tokens_are_refused_by_name(service, study, odd) -> None:
+    for ask in (
+        service.studies.get,
+        service.people.get,
+        service.people.by_token,
+        service.links.open,
+        service.links.get,
+    ):
+        with pytest.raises((NotFoundError, AccessError, UsageError)):
+            ask(odd)
+    participant = join(service, study)
+    with pytest.raises((NotFoundError, UsageError)):
+        service.moderation.hide_card(study.id, odd, reason="Why not.", by="anna")
+    if odd in ("\x00", "\ud800"):
+        with suppress(UsageError):
+            service.people.interview(participant.id).consent(("card", "chat"), key=odd)
+    assert service.audit.verify(study.id).ok
+
+
 def test_nobody_sees_the_graph_before_they_have_voted(service, study) -> None:
     participant = join(service, study)
     for awaited in ("consent", "answer", "card", "vote"):
