@@ -17,6 +17,7 @@ from pluralism.data.frames import frame_source
 from pluralism.data.labels import clean_labels, encode_labels
 from pluralism.data.sources import Source
 from pluralism.errors import DataError, UsageError
+from pluralism.extras import require
 from pluralism.progress.value_process import Paths
 
 if TYPE_CHECKING:
@@ -113,6 +114,23 @@ class TrajectoryTable:
         nothing = np.full((*matrix.shape[:1], 1, matrix.shape[1]), np.nan)
         order = np.argsort(np.array(times), kind="stable")
         return cls(np.array(times)[order], tuple(dim_names), ("all",), matrix[order][:, None], nothing, nothing, (1.0,))
+
+    @classmethod
+    def from_gssdata(cls) -> TrajectoryTable:
+        """Seventeen attitudes of the General Social Survey, in percent who give the liberal answer, 1972 to 2024.
+
+        They come with the package `gssdata` (extra `progress`); `complete` leaves the 20 waves since 1988 in which all
+        were asked.
+        """
+        package = require("gssdata", extra="progress", purpose="TrajectoryTable.from_gssdata")
+        frames = {name: package.trend(name) for name in package.variables()}
+        return cls.from_frame(
+            {
+                "time": [year for frame in frames.values() for year in frame["year"].tolist()],
+                "dim": [name for name, frame in frames.items() for _ in range(len(frame))],
+                "value": [float(share) for frame in frames.values() for share in frame["pct"].tolist()],
+            }
+        )
 
     @property
     def n_periods(self) -> int:
