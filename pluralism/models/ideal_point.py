@@ -95,10 +95,12 @@ class IdealPoint(PrototypeModel):
     Notes
     -----
     Where rewards are not linear in weights, map, prototypes and training users are learnt by minibatches (Adam, stopped
-    by a held-out block) from the linear fit on, whose convergence is what is reported. Users are placed by importance
-    sampling from the prior. Where there are too few answers to hold any out, the linear fit stays. A hinge leaves the scale of margins open: `sharpness_`, the number by which they are
-    log-odds, is fitted to the answers of that block, so that probabilities are calibrated on answers the map did not
-    see.
+    by held-out answers) from the linear fit on, whose convergence is what is reported; they minimise
+    sum_n loss_n + ridge / 2 |parameters|^2 - sum_u alpha . log w_u, where with a hinge loss_n is
+    y max(0, 1 - m) + (1 - y) max(0, 1 + m), m = |f(right) - a_u| - |f(left) - a_u|. Where there are too few answers to
+    hold any out, the linear fit stays. Users are placed by importance sampling from the prior. A hinge leaves the scale
+    of margins open: `sharpness_`, the number by which they are log-odds, is fitted to the held-out answers, so that
+    probabilities are calibrated on answers the map did not see.
 
     References
     ----------

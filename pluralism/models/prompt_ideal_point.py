@@ -71,7 +71,8 @@ class PromptIdealPoint(PrototypeModel):
     blocks : {"auto", "prompt", "item", "user", "vote", "pair", "row"}
         What is held out together when the ridge is chosen.
     tol : float
-        Convergence tolerance in nats an answer.
+        Convergence tolerance in nats an answer. Angles hardly depend on lengths, whose last digits take long: 1e-6 is
+        enough for them.
     max_iter : int
     rng : int, Generator or None
 

@@ -74,6 +74,54 @@ def test_angles_find_the_camps_of_distances_in_most_seeds():
     assert np.sum(np.array(found) > 0.95) >= 4
 
 
+def turning_angles(seed, *, n_users=80, n_answers=40, scale=5.0):
+    """Two camps who judge by the cosine between an answer and a direction, which turns with the prompt."""
+    rng = np.random.default_rng([13, 70, seed])
+    data, camp = turning_tastes(seed, n_users=n_users, n_answers=n_answers)
+    x, codes = np.asarray(data.items.features), data.items.prompt_codes()
+    goal = rng.normal(size=(2, 1, 3)) + data.items.prompt_features @ rng.normal(size=(2, 2, 3))
+    goal /= np.linalg.norm(goal, axis=2, keepdims=True)
+    cosine = np.einsum("ij,kij->ik", x / np.linalg.norm(x, axis=1, keepdims=True), goal[:, codes])
+    own = camp[data.user]
+    z = scale * (cosine[data.left, own] - cosine[data.right, own])
+    outcome = (rng.random(len(z)) < expit(z)).astype(float)
+    answers = Comparisons.from_arrays(data.left, data.right, user=data.user, outcome=outcome, items=data.items)
+    return answers, camp, cosine, expit(z)
+
+
+@pytest.mark.slow
+def test_angles_are_recovered_over_seeds():
+    for seed in range(5):
+        data, camp, cosine, _ = turning_angles(seed)
+        model = PromptIdealPoint(n_prototypes=2, loss="angle", **(QUICK | {"ridge": 0.1, "tol": 1e-6})).fit(data)
+        assert camps_found(model, camp) > 0.95
+        # what a camp makes of the answers to one prompt, but for a constant
+        found = model.user_reward(data.items)
+        codes = data.items.prompt_codes()
+        middle = np.array([found[codes == c].mean(axis=0) for c in range(40)])[codes]
+        wanted = cosine - np.array([cosine[codes == c].mean(axis=0) for c in range(40)])[codes]
+        own = [np.corrcoef((found - middle)[:, u], wanted[:, camp[u]])[0, 1] for u in range(len(camp))]
+        assert np.mean(own) > 0.85
+
+
+@pytest.mark.slow
+def test_angles_predict_answers_by_angle_better_than_distances_do():
+    gain, regret = [], []
+    for seed in range(5):
+        data, _, _, truth = turning_angles(seed)
+        held = np.random.default_rng([13, 80, seed]).random(len(data)) < 0.25
+        train, test = data.take(~held), data.take(held)
+        options = QUICK | {"ridge": 0.1, "tol": 1e-6}
+        angle, distance = (
+            nll(PromptIdealPoint(n_prototypes=2, loss=loss, **options).fit(train).predict_proba(test), test)
+            for loss in ("angle", "distance")
+        )
+        gain.append(distance - angle)
+        regret.append(angle - nll(truth[held], test))
+    assert np.mean(gain) > 0
+    assert np.max(regret) < 0.05
+
+
 def test_rewards_are_distances_to_where_the_prompt_puts_the_prototypes():
     data, _ = turning_tastes(1)
     model = PromptIdealPoint(n_prototypes=2, **QUICK).fit(data)
