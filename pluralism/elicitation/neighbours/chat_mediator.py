@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from pluralism.elicitation.interview.participant_text import quoted
 from pluralism.elicitation.neighbours.chat_rating import seed_for
 from pluralism.elicitation.neighbours.deliberation import Deliberation, deliberate
+from pluralism.elicitation.neighbours.in_parallel import checked_workers, in_parallel
 from pluralism.elicitation.neighbours.plain_statement import PlainStatement
 from pluralism.errors import RefusalError, ReplyFormatError, UsageError
 from pluralism.llm import ChatModel, Message
@@ -64,6 +65,8 @@ class ChatMediator:
         How often a draft or prediction that cannot be read is asked for, each time in another order.
     max_tokens : int
         Of each answer.
+    workers : int
+        Calls at once; the result is the same for any number, if the model's answers depend on the request alone.
     rng : int, Generator or None
         Orders, and seeds of models that keep to one.
     """
@@ -76,6 +79,7 @@ class ChatMediator:
         n_statements: int = 16,
         tries: int = 8,
         max_tokens: int = 2048,
+        workers: int = 1,
         rng: RNG = 0,
     ) -> None:
         if min(n_statements, tries, max_tokens) < 1:
@@ -83,7 +87,8 @@ class ChatMediator:
                 f"n_statements={n_statements!r}, tries={tries!r} are not possible.", fix="Use at least 1 of each."
             )
         self.model, self.question, self.n_statements, self.tries = model, question, n_statements, tries
-        self.max_tokens, self._rng = max_tokens, as_generator(rng, "mediator")
+        self.max_tokens, self.workers = max_tokens, checked_workers(workers)
+        self._rng = as_generator(rng, "mediator")
 
     def __repr__(self) -> str:
         return f"ChatMediator({self.model!r}, n_statements={self.n_statements})"
@@ -117,21 +122,23 @@ class ChatMediator:
             If none of them can be read.
         """
         system = _DRAFT + (_REVISE if winner is not None else "")
-        found: list[str] = []
-        for _ in range(self.n_statements):
+
+        def write(_: int, rng: np.random.Generator) -> str | None:
             for _ in range(self.tries):
-                order = self._rng.permutation(len(opinions))
                 said = [quoted(self.question, "question")]
                 if winner is not None:
                     said.append(quoted(winner, "statement"))
-                for i in order:
+                for i in rng.permutation(len(opinions)):
                     said.append(quoted(opinions[i], "opinion"))
                     if critiques and critiques[i]:
                         said.append(quoted(critiques[i], "critique"))
-                value = self._filled(system, said, PlainStatement)
+                value = self._filled(system, said, PlainStatement, rng)
                 if value is not None:
-                    found.append(value.statement)
-                    break
+                    return str(value.statement)
+            return None
+
+        written = in_parallel(write, range(self.n_statements), self.workers, self._rng)
+        found = [text for text in written if text is not None]
         if not found:
             raise ReplyFormatError(f"{self.model.name} wrote no statement.", fix="Use a stronger model.")
         return list(dict.fromkeys(found))
@@ -140,37 +147,41 @@ class ChatMediator:
         self, opinions: Sequence[str], statements: Sequence[str], winner: str | None, critiques: Sequence[str]
     ) -> Float[np.ndarray, "voters statements"]:
         """Places of the statements for each opinion, 0 the best; NaN in all where no prediction could be read."""
-        places = np.full((len(opinions), len(statements)), np.nan)
         if len(statements) == 1:
-            return np.zeros_like(places)
+            return np.zeros((len(opinions), 1))
         schema = _ranking_schema(len(statements))
-        for voter, opinion in enumerate(opinions):
+
+        def rank(voter: int, rng: np.random.Generator) -> Float[np.ndarray, " statements"]:
+            places = np.full(len(statements), np.nan)
             for _ in range(self.tries):
-                order = self._rng.permutation(len(statements))
-                said = [quoted(self.question, "question"), quoted(opinion, "opinion")]
+                order = rng.permutation(len(statements))
+                said = [quoted(self.question, "question"), quoted(opinions[voter], "opinion")]
                 if winner is not None and critiques and critiques[voter]:
                     said += [quoted(winner, "earlier-statement"), quoted(critiques[voter], "critique")]
                 said += [quoted(f"{k}. {statements[i]}", "statement") for k, i in enumerate(order, 1)]
-                value = self._filled(_RANK, said, schema)
+                value = self._filled(_RANK, said, schema, rng)
                 if value is not None:
                     for place, tied in enumerate(value.ranking):
-                        places[voter, order[np.array(tied) - 1]] = place
+                        places[order[np.array(tied) - 1]] = place
                     break
-        return places
+            return places
+
+        return np.stack(in_parallel(rank, range(len(opinions)), self.workers, self._rng))
 
     def critiques(self, opinions: Sequence[str], winner: str) -> list[str]:
         """What the model says for each of the participants; empty where it says nothing that can be shown."""
-        found = []
-        for opinion in opinions:
-            said = [quoted(self.question, "question"), quoted(opinion, "opinion"), quoted(winner, "statement")]
-            value = self._filled(_CRITIQUE, said, PlainStatement)
-            found.append("" if value is None else value.statement)
-        return found
 
-    def _filled(self, system: str, said: Sequence[str], schema: type[BaseModel]) -> Any:
+        def say(opinion: str, rng: np.random.Generator) -> str:
+            said = [quoted(self.question, "question"), quoted(opinion, "opinion"), quoted(winner, "statement")]
+            value = self._filled(_CRITIQUE, said, PlainStatement, rng)
+            return "" if value is None else str(value.statement)
+
+        return in_parallel(say, opinions, self.workers, self._rng)
+
+    def _filled(self, system: str, said: Sequence[str], schema: type[BaseModel], rng: np.random.Generator) -> Any:
         """The filled schema; None where the model declines or cannot fill it."""
         messages = [Message("system", system), Message("user", "\n".join(said))]
-        seed = seed_for(self.model, self._rng)
+        seed = seed_for(self.model, rng)
         try:
             return self.model.chat(messages, schema=schema, max_tokens=self.max_tokens, seed=seed).value
         except (ReplyFormatError, RefusalError):

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from pluralism.elicitation.interview.participant_text import quoted
 from pluralism.elicitation.neighbours.chat_rating import expected_rating, seed_for
 from pluralism.elicitation.neighbours.generative_slate import Generate, Rate
+from pluralism.elicitation.neighbours.in_parallel import checked_workers, in_parallel
 from pluralism.elicitation.neighbours.plain_statement import PlainStatement
 from pluralism.errors import LanguageModelError, RefusalError, ReplyFormatError, UsageError
 from pluralism.llm import ChatModel, Message
@@ -44,6 +45,7 @@ def statement_writer(
     *,
     n_statements: int = 5,
     max_tokens: int = 1024,
+    workers: int = 1,
     rng: RNG = 0,
 ) -> Generate:
     """A writer for `generative_slate`.
@@ -59,6 +61,8 @@ def statement_writer(
         Written a round.
     max_tokens : int
         Of each answer.
+    workers : int
+        Calls at once.
     rng : int, Generator or None
 
     Raises
@@ -70,33 +74,36 @@ def statement_writer(
         raise UsageError("There is nobody to write for, or nothing to write.", fix="Give opinions, and n_statements.")
     generator = as_generator(rng, "writer")
     near = _nearness(opinions)
+    checked_workers(workers)
 
     def write(left: Int[np.ndarray, " unrepresented"], share: int) -> list[str]:
-        found: list[str] = []
-        failed: LanguageModelError | None = None
-        for k in range(n_statements):
+        def one(number: int, own: np.random.Generator) -> str | LanguageModelError:
             chosen = left
-            if k > 0:
-                middle = generator.choice(left)
-                chosen = left[np.lexsort((generator.random(len(left)), -near[middle, left]))[:share]]
+            if number > 0:
+                middle = own.choice(left)
+                chosen = left[np.lexsort((own.random(len(left)), -near[middle, left]))[:share]]
             said = [quoted(question, "question")]
-            said += [quoted(opinions[i], "opinion") for i in generator.permutation(chosen)]
+            said += [quoted(opinions[i], "opinion") for i in own.permutation(chosen)]
             messages = [Message("system", _WRITE), Message("user", "\n".join(said))]
-            seed = seed_for(model, generator)
             try:
-                reply = model.chat(messages, schema=PlainStatement, max_tokens=max_tokens, seed=seed)
+                reply = model.chat(messages, schema=PlainStatement, max_tokens=max_tokens, seed=seed_for(model, own))
             except (ReplyFormatError, RefusalError) as error:
-                failed = error
-                continue
-            found.append(cast("PlainStatement", reply.value).statement)
-        if not found and failed is not None:
-            raise failed
-        return found
+                return error
+            return cast("PlainStatement", reply.value).statement
+
+        found = in_parallel(one, range(n_statements), workers, generator)
+        written = [text for text in found if isinstance(text, str)]
+        failed = [error for error in found if isinstance(error, LanguageModelError)]
+        if not written:
+            raise failed[0]
+        return written
 
     return write
 
 
-def statement_rater(model: ChatModel, question: str, opinions: Sequence[str], *, scale: int = 7, rng: RNG = 0) -> Rate:
+def statement_rater(
+    model: ChatModel, question: str, opinions: Sequence[str], *, scale: int = 7, workers: int = 1, rng: RNG = 0
+) -> Rate:
     """A rater for `generative_slate`, from 1 to `scale`.
 
     Parameters
@@ -105,20 +112,24 @@ def statement_rater(model: ChatModel, question: str, opinions: Sequence[str], *,
         One of each voter.
     scale : int
         2 to 9.
+    workers : int
+        Calls at once.
     rng : int, Generator or None
         Seeds of models that keep to one.
     """
+    checked_workers(workers)
     generator = as_generator(rng, "rater")
     system = Message("system", _RATE.format(scale=scale))
 
     def rate(statements: Sequence[str]) -> Float[np.ndarray, "voters statements"]:
-        values = np.empty((len(opinions), len(statements)))
-        for voter, opinion in enumerate(opinions):
-            for k, statement in enumerate(statements):
-                said = [quoted(question, "question"), quoted(opinion, "opinion"), quoted(statement, "statement")]
-                messages = [system, Message("user", "\n".join(said))]
-                values[voter, k] = expected_rating(model, messages, scale, seed=seed_for(model, generator))
-        return values
+        def one(pair: tuple[str, str], own: np.random.Generator) -> float:
+            opinion, statement = pair
+            said = [quoted(question, "question"), quoted(opinion, "opinion"), quoted(statement, "statement")]
+            messages = [system, Message("user", "\n".join(said))]
+            return expected_rating(model, messages, scale, seed=seed_for(model, own))
+
+        pairs = [(opinion, statement) for opinion in opinions for statement in statements]
+        return np.array(in_parallel(one, pairs, workers, generator)).reshape(len(opinions), len(statements))
 
     return rate
 

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from pluralism.elicitation.neighbours.in_parallel import checked_workers, in_parallel
 from pluralism.errors import DataError, UsageError
 from pluralism.evaluation.bootstrap import interval, resample_users
 from pluralism.random import RNG, as_generator
@@ -175,12 +176,15 @@ class HindsightJudge:
         As `Judge`; `chat_judge` makes one of a language model.
     n_outcomes : int
         Drawn for each response.
+    workers : int
+        Responses rated at once.
     """
 
-    def __init__(self, world: World, judge: Judge, *, n_outcomes: int = 8) -> None:
+    def __init__(self, world: World, judge: Judge, *, n_outcomes: int = 8, workers: int = 1) -> None:
         if n_outcomes < 1:
             raise UsageError(f"n_outcomes={n_outcomes!r} is not possible.", fix="Draw one or more.")
         self.world, self.judge, self.n_outcomes = world, judge, n_outcomes
+        self.workers = checked_workers(workers)
 
     def __repr__(self) -> str:
         return f"HindsightJudge(n_outcomes={self.n_outcomes})"
@@ -205,22 +209,23 @@ class HindsightJudge:
         generator = as_generator(rng, "outcomes")
         texts = items.texts.to_pylist()
         prompts = [""] * len(texts) if items.prompts is None else [text or "" for text in items.prompts.to_pylist()]
-        foresight: list[float] = []
-        utility: list[list[float]] = []
-        outcomes: list[tuple[str, ...]] = []
-        for prompt, response in zip(prompts, texts, strict=True):
-            drawn = tuple(map(str, self.world(prompt, response, self.n_outcomes, generator)))
+
+        def one(number: int, own: np.random.Generator) -> tuple[float, list[float], tuple[str, ...]]:
+            prompt, response = prompts[number], texts[number]
+            drawn = tuple(map(str, self.world(prompt, response, self.n_outcomes, own)))
             if len(drawn) != self.n_outcomes:
                 raise DataError(
                     f"The world drew {len(drawn)} outcomes of {self.n_outcomes}.",
-                    where=f"response {len(outcomes)}",
+                    where=f"response {number}",
                     fix="Let it draw as many as it is asked for.",
                 )
-            outcomes.append(drawn)
-            foresight.append(self._rated(prompt, response, None))
-            utility.append([self._rated(prompt, response, outcome) for outcome in drawn])
-        table = np.array(utility, dtype=np.float64).reshape(len(texts), self.n_outcomes)
-        return HindsightRatings(items, np.array(foresight, dtype=np.float64), table, tuple(outcomes))
+            foresight = self._rated(prompt, response, None)
+            return foresight, [self._rated(prompt, response, outcome) for outcome in drawn], drawn
+
+        rated = in_parallel(one, range(len(texts)), self.workers, generator)
+        foresight = np.array([guess for guess, _, _ in rated], dtype=np.float64)
+        utility = np.array([worth for _, worth, _ in rated], dtype=np.float64).reshape(len(texts), self.n_outcomes)
+        return HindsightRatings(items, foresight, utility, tuple(drawn for _, _, drawn in rated))
 
     def _rated(self, prompt: str, response: str, outcome: str | None) -> float:
         value = float(self.judge(prompt, response, outcome))

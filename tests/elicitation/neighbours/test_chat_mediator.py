@@ -69,6 +69,16 @@ def test_the_loop_finds_the_statement_in_the_middle() -> None:
     assert len(orders) > 20
 
 
+def test_calls_at_once_change_nothing() -> None:
+    one, many = (
+        ChatMediator(ScriptedChat(Mediator()), "Where?", n_statements=9, workers=workers, rng=3).deliberate(OPINIONS)
+        for workers in (1, 5)
+    )
+    assert one.to_json() == many.to_json()
+    with pytest.raises(UsageError, match="workers"):
+        ChatMediator(ScriptedChat([]), "Where?", workers=0)
+
+
 def test_participants_of_flesh_and_blood_are_asked() -> None:
     asked = []
 

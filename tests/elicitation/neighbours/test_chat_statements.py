@@ -13,7 +13,7 @@ from language_models import over_http
 from pluralism.elicitation.neighbours.chat_rating import expected_rating
 from pluralism.elicitation.neighbours.chat_statements import statement_rater, statement_writer
 from pluralism.elicitation.neighbours.generative_slate import generative_slate
-from pluralism.errors import ReplyFormatError, UsageError
+from pluralism.errors import LanguageModelError, ReplyFormatError, UsageError
 from pluralism.llm import Message, OpenAIChat, ScriptedChat
 from pluralism.social_choice import check_balanced_representation
 
@@ -54,6 +54,29 @@ def test_everybody_gets_their_share() -> None:
     assert len(script.shown[0]) == 6 and all(len(shown) == 2 for shown in script.shown[1:3])
     assert all(len(set(shown)) == 1 for shown in script.shown[1:3])
     assert len(script.shown[3]) == 4  # two of six are represented
+
+
+def test_calls_at_once_change_nothing() -> None:
+    found = []
+    for workers in (1, 4):
+        model = ScriptedChat(Writer())
+        writer = statement_writer(model, "What next?", OPINIONS, n_statements=4, workers=workers, rng=2)
+        rater = statement_rater(model, "What next?", OPINIONS, workers=workers)
+        found.append(generative_slate(6, 3, writer, rater).to_json())
+    assert found[0] == found[1]
+
+
+def test_an_error_ends_the_calls() -> None:
+    asked = []
+
+    def fail(request: Any) -> Any:
+        asked.append(request)
+        raise LanguageModelError("The server is gone.")
+
+    rater = statement_rater(ScriptedChat(fail), "What next?", OPINIONS * 50, workers=2)
+    with pytest.raises(LanguageModelError, match="gone"):
+        rater(["a", "b", "c"])
+    assert len(asked) < 100
 
 
 def test_failures_of_the_writer() -> None:

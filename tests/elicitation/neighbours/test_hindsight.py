@@ -69,6 +69,7 @@ def test_every_outcome_is_rated_and_draws_are_reproducible() -> None:
     first = judge.rate(ITEMS, rng=3)
     assert len(calls) == 2 * (1 + 5) and sum(outcome is None for _, _, outcome in calls) == 2
     assert first.outcomes == judge.rate(ITEMS, rng=3).outcomes != judge.rate(ITEMS, rng=4).outcomes
+    assert HindsightJudge(keeps, judged, n_outcomes=5, workers=3).rate(ITEMS, rng=3).outcomes == first.outcomes
     for drawn, worth in zip(first.outcomes, first.utility, strict=True):
         assert [float(one == "it was there") for one in drawn] == worth.tolist()
     assert json.loads(first.to_json())["responses"][1]["outcomes"] == list(first.outcomes[1])
