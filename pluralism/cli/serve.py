@@ -155,11 +155,10 @@ def _run(listening: socket.socket, workers: int, log_requests: bool) -> None:
         server_header=False,
         timeout_graceful_shutdown=30,
     )
-    server = uvicorn.Server(config)
     if workers == 1:
-        server.run(sockets=[listening])
+        uvicorn.Server(config).run(sockets=[listening])
     else:
-        Multiprocess(config, target=server.run, sockets=[listening]).run()
+        Multiprocess(config, sockets=[listening]).run()
 
 
 def _logging(requests: bool) -> dict[str, Any]:

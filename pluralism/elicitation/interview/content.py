@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -60,6 +61,10 @@ class Content(BaseModel):
 
     def digest(self) -> str:
         """SHA-256 of the content."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         document = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(document.encode()).hexdigest()
 
