@@ -25,6 +25,7 @@ from pluralism.cli.graph import graph_commands
 from pluralism.cli.interview import interview
 from pluralism.cli.report import report
 from pluralism.cli.serve import serve
+from pluralism.cli.values_over_time import progress_commands
 
 __all__ = ["application", "run"]
 
@@ -44,7 +45,7 @@ COMMANDS = (
     serve,
     bots,
 )
-GROUPS = {"graph": graph_commands}
+GROUPS = {"graph": graph_commands, "progress": progress_commands}
 RESUMABLE = ("fit", "embed", "compare", "audit")
 
 

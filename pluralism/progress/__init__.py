@@ -1,12 +1,14 @@
 """Values over time: how they move, environments in which agents follow, predict or co-evolve with them, and scores.
 
-The environments are Gymnasium's::
+The environments are Gymnasium's; oracles say what can be reached at best::
 
     import gymnasium
-    from pluralism.progress import register_environments
+    from pluralism.progress import register_environments, run_agents
 
     register_environments()
     env = gymnasium.make("pluralism/Predict-v0", process="damped_trend", horizon=2)
+
+    run_agents("Predict-v0", ["persistence", "damped_trend", "kalman"], seeds=20, horizon=2)
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
+    "Agent": "agents.agent",
+    "AgentComparison": "comparison",
+    "AgentRun": "agent_run",
+    "CoevolutionOptimum": "riccati",
+    "ForecastTable": "series_forecasts",
     "ItemBank": "item_bank",
     "LinearGaussian": "linear_gaussian",
     "OracleInfo": "wrappers",
@@ -26,14 +33,34 @@ _NAMES = {
     "Task": "task",
     "TemporalEnv": "environment",
     "TemporalVectorEnv": "vector_environment",
+    "ThreeWaves": "panel_change",
+    "ToyChain": "toy_chain",
     "TrajectoryTable": "trajectory_table",
     "TrustDial": "trust",
     "ValueProcess": "value_process",
+    "agent_names": "agents.catalogue",
+    "coevolution_optimum": "riccati",
     "depermuted": "option_orders",
+    "forecast_table": "series_forecasts",
+    "leaderboard_markdown": "leaderboard",
+    "leaderboard_page": "leaderboard",
+    "make_agent": "agents.catalogue",
+    "mean_answers": "answers",
+    "measures": "metrics",
+    "normalised_score": "scoring",
+    "read_comparisons": "leaderboard",
     "register_environments": "registration",
+    "run_agent": "agent_run",
+    "run_agents": "comparison",
+    "three_waves": "panel_change",
 }
 
 __all__ = [
+    "Agent",
+    "AgentComparison",
+    "AgentRun",
+    "CoevolutionOptimum",
+    "ForecastTable",
     "ItemBank",
     "LinearGaussian",
     "OracleInfo",
@@ -45,24 +72,51 @@ __all__ = [
     "Task",
     "TemporalEnv",
     "TemporalVectorEnv",
+    "ThreeWaves",
+    "ToyChain",
     "TrajectoryTable",
     "TrustDial",
     "ValueProcess",
+    "agent_names",
+    "coevolution_optimum",
     "depermuted",
+    "forecast_table",
+    "leaderboard_markdown",
+    "leaderboard_page",
+    "make_agent",
+    "mean_answers",
+    "measures",
+    "normalised_score",
+    "read_comparisons",
     "register_environments",
+    "run_agent",
+    "run_agents",
+    "three_waves",
 ]
 
 if TYPE_CHECKING:
+    from pluralism.progress.agent_run import AgentRun, run_agent
+    from pluralism.progress.agents.agent import Agent
+    from pluralism.progress.agents.catalogue import agent_names, make_agent
+    from pluralism.progress.answers import mean_answers
+    from pluralism.progress.comparison import AgentComparison, run_agents
     from pluralism.progress.environment import TemporalEnv
     from pluralism.progress.item_bank import ItemBank
+    from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
     from pluralism.progress.linear_gaussian import LinearGaussian
+    from pluralism.progress.metrics import measures
     from pluralism.progress.option_orders import depermuted
+    from pluralism.progress.panel_change import ThreeWaves, three_waves
     from pluralism.progress.population import Population
     from pluralism.progress.population_run import PopulationRun
     from pluralism.progress.preference_log import PreferenceLog
     from pluralism.progress.registration import register_environments
+    from pluralism.progress.riccati import CoevolutionOptimum, coevolution_optimum
+    from pluralism.progress.scoring import normalised_score
+    from pluralism.progress.series_forecasts import ForecastTable, forecast_table
     from pluralism.progress.simulated_drift import SimulatedDrift
     from pluralism.progress.task import Task
+    from pluralism.progress.toy_chain import ToyChain
     from pluralism.progress.trajectory_table import TrajectoryTable
     from pluralism.progress.trust import TrustDial
     from pluralism.progress.value_process import ValueProcess

@@ -13,9 +13,9 @@ from pluralism.progress.agent_run import run_agent
 from pluralism.progress.agents.catalogue import agent_names, make_agent
 from pluralism.progress.agents.extrapolation import Extrapolative, extrapolate_votes, extrapolated
 from pluralism.progress.agents.naive import Lifelong
-from pluralism.progress.normalised_score import mean_interval, normalised_score
 from pluralism.progress.published_score import coevolve_bound, coevolve_score, extrapolation_weights
 from pluralism.progress.riccati import coevolution_optimum
+from pluralism.progress.scoring import mean_interval, normalised_score
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.task import Task
 from pluralism.progress.toy_chain import ToyChain

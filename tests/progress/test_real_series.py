@@ -11,7 +11,7 @@ import pytest
 from pluralism.errors import DataError, UsageError
 from pluralism.progress.answers import mean_answers
 from pluralism.progress.environment import TemporalEnv
-from pluralism.progress.forecast_table import forecast_table
+from pluralism.progress.series_forecasts import forecast_table
 from pluralism.progress.trajectory_table import TrajectoryTable
 
 

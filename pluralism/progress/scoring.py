@@ -70,7 +70,7 @@ def normalised_score(
         raise UsageError("The costs are not those of the same histories.", fix="Run all agents on the same seeds.")
     if not np.isfinite([cost, reference, oracle]).all():
         return NormalisedScore(math.nan, math.nan, math.nan, "a cost is not finite")
-    room = float(reference.mean() - oracle.mean())
+    room = float((reference - oracle).mean())
     if abs(room) <= tolerance:
         return NormalisedScore(math.nan, math.nan, math.nan, "the reference is as good as the oracle")
     if room < 0:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pluralism.errors import DataError
-from pluralism.progress.three_waves import three_waves
+from pluralism.progress.panel_change import three_waves
 
 
 def planted(seed: int, n: int = 5000, change: float = 0.6, error: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
