@@ -161,14 +161,20 @@ class Database:
             connection.commit()
         cursor.close()
 
-    def forget_deleted(self) -> None:
+    def forget_deleted(self) -> bool:
         """Take what was deleted out of the files as well: out of the write-ahead log, or the dead rows of PostgreSQL.
 
         This waits for whoever is reading; where that takes too long, a later write does it. What a server archives
         (backups, a log that is shipped) is its administrator's.
+
+        Returns
+        -------
+        bool
+            Whether it is done.
         """
         self._forgetting = True
         self._forget(_PATIENCE)
+        return not self._forgetting
 
     def _forget(self, seconds: float) -> None:
         milliseconds = max(1, int(1000 * seconds))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from pluralism.elicitation.hypothesis import UpgradeHypothesis
 from pluralism.elicitation.interview.interviewers.interviewer import Candidate
@@ -15,6 +15,7 @@ from pluralism.elicitation.values_card import ValuesCard
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.database import Database
 from pluralism.embeddings import Encoder
+from pluralism.errors import UsageError
 from pluralism.random import as_generator
 
 __all__ = ["DatabasePool"]
@@ -24,7 +25,7 @@ CARDS_PER_BALLOT = 24
 
 
 class DatabasePool:
-    """The cards of a study in the language of one participant, without those that are hidden or deleted.
+    """The cards of a study in the language of one participant, without those that are deleted, or of others and hidden.
 
     Ballots go where votes are missing. Up to half of the pairs are hypotheses of the context, those of the organisers
     before those that others were asked about, each by the fewest votes: without that, everybody would be asked about
@@ -64,7 +65,7 @@ class DatabasePool:
                     card.study_id == self.study_id,
                     card.language == self.language,
                     card.document.is_not(None),
-                    card.hidden.is_(False),
+                    or_(card.hidden.is_(False), card.participant_id == self.participant_id),
                 )
                 .order_by(card.position)
             ).all()
@@ -78,9 +79,16 @@ class DatabasePool:
         return StaticPool(others, encoder=self.encoder).near(card, most)
 
     def draw(self, card: ValuesCard, context: str, n: int, seed: int) -> Sequence[Pair]:
-        """Pairs to ask about, among the cards that `cards` gave last."""
-        own = self._own or card.id
-        cards = self._cards if self._own else {**self._cards, own: card}
+        """Pairs to ask about, among the cards that `cards` gave last.
+
+        Raises
+        ------
+        UsageError
+            The participant's card was not among them.
+        """
+        own, cards = self._own, self._cards
+        if own is None:
+            raise UsageError("The participant has no confirmed card.", fix="Draw a ballot after the card is confirmed.")
         with self.database.read() as connection:
             asked = self._sparsest_hypotheses(connection, context, cards, -(-n // 2))
             votes = self._votes_by_card(connection, context)

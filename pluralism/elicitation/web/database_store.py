@@ -12,7 +12,7 @@ from pluralism.elicitation.interview.state import InterviewState
 from pluralism.elicitation.interview.store import conflict
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.database import Database
-from pluralism.elicitation.web.erasure import erase_participant
+from pluralism.elicitation.web.erasure import erase_participant, forget_deleted
 from pluralism.elicitation.web.event_rows import events_of
 from pluralism.elicitation.web.recording import record
 from pluralism.elicitation.web.study_transaction import study_transaction
@@ -77,7 +77,7 @@ class DatabaseStore:
                 record(study, self.participant_id, event, state)
         self._state = state
         if isinstance(event.body, Withdrawn):
-            self.database.forget_deleted()
+            forget_deleted(self.database)
 
     def replace(self, events: Sequence[Event]) -> None:
         """Erase what was said. The engine asks for it when somebody withdraws; `append` has done it by then."""
@@ -86,7 +86,7 @@ class DatabaseStore:
             deleted = select(people.deleted_at).where(people.id == self.participant_id)
             if study.connection.scalar(deleted) is None:
                 erase_participant(study, self.participant_id, by=self.participant_id)
-        self.database.forget_deleted()
+        forget_deleted(self.database)
 
     def _before(self, connection: Connection, version: int) -> InterviewState | None:
         """The state before the next event; as events are only added, as many of them are the same ones."""

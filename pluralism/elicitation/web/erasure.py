@@ -10,13 +10,16 @@ from sqlalchemy import delete, func, insert, null, or_, select, update
 from pluralism.elicitation.hash_chain import SALT_BYTES
 from pluralism.elicitation.interview.events import Event, Started, Withdrawn
 from pluralism.elicitation.web import tables
+from pluralism.elicitation.web.database import Database, insert_if_absent
 from pluralism.elicitation.web.event_rows import payload_of
 from pluralism.elicitation.web.study_transaction import StudyTransaction
 
-__all__ = ["DELETED", "erase_participant"]
+__all__ = ["DELETED", "erase_participant", "forget_deleted", "unforgotten"]
 
 DELETED = "deleted"
 """The action of the entry that stands for somebody who was deleted, with the numbers of rows that were emptied."""
+
+_UNFORGOTTEN = "unforgotten"
 
 
 def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, reason: str = "") -> None:
@@ -92,6 +95,21 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
         "participant" if by == participant_id else by, DELETED, None, counts | ({"reason": reason} if reason else {})
     )
     study.purge()
+    insert_if_absent(connection, tables.service_values, name=_UNFORGOTTEN, value=b"")
+
+
+def forget_deleted(database: Database) -> None:
+    """Take what was deleted out of the files of the database as well, after the transaction that deleted it."""
+    if database.forget_deleted():
+        with database.write() as connection:
+            connection.execute(delete(tables.service_values).where(tables.service_values.c.name == _UNFORGOTTEN))
+
+
+def unforgotten(database: Database) -> bool:
+    """Whether the files of the database may still hold what was deleted."""
+    names = tables.service_values.c.name
+    with database.read() as connection:
+        return connection.scalar(select(names).where(names == _UNFORGOTTEN)) is not None
 
 
 def _empty_votes(study: StudyTransaction, participant_id: str) -> int:

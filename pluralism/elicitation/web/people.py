@@ -20,7 +20,7 @@ from pluralism.elicitation.web.content_store import load_case, load_protocol
 from pluralism.elicitation.web.database import Database
 from pluralism.elicitation.web.database_pool import DatabasePool
 from pluralism.elicitation.web.database_store import DatabaseStore
-from pluralism.elicitation.web.erasure import erase_participant
+from pluralism.elicitation.web.erasure import erase_participant, forget_deleted
 from pluralism.elicitation.web.event_rows import events_of
 from pluralism.elicitation.web.links import Links, closed_link, new_token, take_use, token_digest
 from pluralism.elicitation.web.studies import load_study
@@ -284,7 +284,7 @@ class People:
             deleted = select(tables.participants.c.deleted_at).where(tables.participants.c.id == participant_id)
             if study.connection.scalar(deleted) is None:
                 erase_participant(study, participant_id, by=by, reason=reason)
-        self._database.forget_deleted()
+        forget_deleted(self._database)
 
     def transcript(self, participant_id: str, *, by: str) -> InterviewState:
         """What a participant said, for an organiser; that somebody looked is written to the log.

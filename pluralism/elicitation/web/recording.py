@@ -121,7 +121,10 @@ def _story(study: StudyTransaction, item: BallotItem) -> str:
     )
     if found is not None:
         return found
-    name = new_id()
+    name, card = new_id(), tables.cards.c
+    # A card may have been deleted while the story about it was written.
+    pair = (card.id.in_((item.source_id, item.wiser_id)), card.document.is_(None))
+    told = study.connection.scalar(select(card.id).where(*pair).limit(1)) is None
     study.connection.execute(
         insert(tables.hypotheses).values(
             id=name,
@@ -131,9 +134,9 @@ def _story(study: StudyTransaction, item: BallotItem) -> str:
             source_id=item.source_id,
             wiser_id=item.wiser_id,
             context=item.context,
-            story=item.story,
+            story=item.story if told else None,
             model=item.story_source.by,
-            active=True,
+            active=told,
         )
     )
     return name

@@ -11,6 +11,7 @@ from pluralism.elicitation.web import schema, tables
 from pluralism.elicitation.web.audit_log import AuditLog
 from pluralism.elicitation.web.database import Database, insert_if_absent
 from pluralism.elicitation.web.demographics import Demographics
+from pluralism.elicitation.web.erasure import forget_deleted, unforgotten
 from pluralism.elicitation.web.exports import Exports
 from pluralism.elicitation.web.graphs import Graphs
 from pluralism.elicitation.web.hypotheses import Hypotheses
@@ -92,6 +93,9 @@ class Service:
         database = Database(settings.database, pool_size=settings.pool_size)
         try:
             schema.upgrade(database)
+            if unforgotten(database):
+                # A process was killed between a deletion and what follows it.
+                forget_deleted(database)
         except BaseException:
             database.close()
             raise
@@ -117,7 +121,7 @@ class Service:
     @property
     def secret(self) -> bytes:
         """32 random bytes of this database, for signing cookies."""
-        kept = tables.secrets_of_service
+        kept = tables.service_values
         wanted = select(kept.c.value).where(kept.c.name == _SECRET)
         with self.database.read() as connection:
             found = connection.scalar(wanted)

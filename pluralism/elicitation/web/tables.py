@@ -43,7 +43,7 @@ __all__ = [
     "merges",
     "microseconds",
     "participants",
-    "secrets_of_service",
+    "service_values",
     "studies",
     "votes",
 ]
@@ -87,13 +87,13 @@ def _of_study(**options: Any) -> Column[str]:
     return Column("study_id", _ID, ForeignKey("studies.id"), nullable=False, **options)
 
 
-secrets_of_service = Table(
-    "secrets_of_service",
+service_values = Table(
+    "service_values",
     METADATA,
     Column("name", String(40), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
-"""Random bytes that are made once for a database."""
+"""What a database keeps for itself: the secret of cookies, and whether its files may still hold what was deleted."""
 
 contents = Table(
     "contents",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 from web_studies import age, join, play, take_part
 
-from pluralism.elicitation.web import database, graphs, tables
+from pluralism.elicitation.interview import ScriptedInterviewer
+from pluralism.elicitation.web import database, erasure, graphs, people, tables
 from pluralism.elicitation.web.event_rows import ERASED
+from pluralism.elicitation.web.service import Service
 from pluralism.elicitation.web.tables import METADATA
 
 WORD = "zyxwvut"
@@ -166,6 +169,37 @@ def test_what_is_deleted_while_a_graph_is_built_does_not_come_back(service, stud
     stored = service.graphs.get(study.id)
     assert len(builds) == 2 and WORD.encode() not in bytes_on_disk(service)
     assert WORD in str(builds[0].graph.cards) and WORD not in json.dumps(stored.graph.to_dict())
+
+
+def test_what_is_deleted_while_a_story_about_it_is_written_does_not_come_back(service, study) -> None:
+    ann = take_part(service, study, say=SAID)
+    bob = join(service, study).id
+
+    class Slow(ScriptedInterviewer):
+        def story(self, *given):
+            service.people.delete(ann, by=ann)
+            return super().story(*given)
+
+    play(service, bob, until="card")
+    interview = service.people.interview(bob, interviewer=Slow())
+    interview.confirm_card(version=1)
+    while interview.advance().awaits == "duplicate":
+        interview.judge_duplicate(interview.state.next_proposal.card_id, "different")
+    assert any(WORD in item.story for item in interview.state.ballot)
+    assert WORD not in everything(service)
+    assert any(item.story == ERASED for item in service.people.interview(bob).state.ballot)
+    assert play(service, bob).state.phase == "done" and service.audit.verify(study.id).ok
+
+
+def test_a_process_killed_after_a_deletion_leaves_the_rest_to_the_next_start(service, study, left, monkeypatch) -> None:
+    ann, _ = left
+    with monkeypatch.context() as killed:
+        killed.setattr(people, "forget_deleted", lambda database: None)
+        service.people.delete(ann, by=ann)
+    assert erasure.unforgotten(service.database) and WORD not in everything(service)
+    with closing(Service.open(service.database.url.render_as_string(hide_password=False))) as again:
+        assert not erasure.unforgotten(again.database)
+        assert WORD.encode() not in bytes_on_disk(again)
 
 
 def test_somebody_who_has_only_joined_can_be_deleted(service, study) -> None:

@@ -107,6 +107,17 @@ def test_hidden_cards_and_excluded_people_do_not_count_until_that_is_undone(serv
     assert edges(again) == edges(whole.graph)
 
 
+def test_somebody_whose_card_is_hidden_meanwhile_goes_on(service, study) -> None:
+    participant = join(service, study)
+    interview = play(service, participant.id, until="card")
+    interview.confirm_card(version=1)
+    card = next(row for row in service.moderation.cards(study.id) if row.participant_id == participant.id)
+    service.moderation.hide_card(study.id, card.id, reason="It names somebody.", by="anna")
+    assert play(service, participant.id).state.phase == "done"
+    stored = service.graphs.get(study.id)
+    assert stored.withheld_votes + len(stored.graph.votes) == 4 and card.id not in stored.graph.cards
+
+
 def test_moderation_needs_a_reason_and_something_to_moderate(service, study) -> None:
     name = take_part(service, study)
     card = service.moderation.cards(study.id)[0].id

@@ -19,10 +19,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_contents"),
     )
     op.create_table(
-        "secrets_of_service",
+        "service_values",
         sa.Column("name", sa.String(40), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_secrets_of_service"),
+        sa.PrimaryKeyConstraint("name", name="pk_service_values"),
     )
     op.create_table(
         "studies",
@@ -200,7 +200,7 @@ def downgrade() -> None:
         "links",
         "audit",
         "studies",
-        "secrets_of_service",
+        "service_values",
         "contents",
     ):
         op.drop_table(table)
