@@ -217,11 +217,11 @@ def audit_discretion(
 
     Examples
     --------
-    >>> data = Comparisons.from_arrays(left=["a", "b", "c"], right=["b", "c", "a"], outcome=[1, 0, 1])
-    >>> found = PrinciplePreferences.from_signs(["kind", "brief"], [[1, -1], [1, 1], [1, 0]])
+    >>> data = Comparisons.from_arrays(left=[0, 1, 2, 3], right=[4, 5, 6, 7], outcome=[1, 0, 1, 0])
+    >>> found = PrinciplePreferences.from_signs(["kind", "brief"], [[1, -1], [1, -1], [1, 1], [1, 0]])
     >>> audit = audit_discretion(data, found, [Verdicts("people", data.outcome)], n_bootstrap=0)
     >>> audit.categories.shares.round(2).tolist(), audit.arbitrariness.value.tolist()
-    ([0.67, 0.33, 0.0], [0.5])
+    ([0.5, 0.5, 0.0], [0.5])
     """
     check_level(level, n_bootstrap)
     _check(comparisons, preferences, annotators, by)
