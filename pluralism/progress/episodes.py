@@ -70,9 +70,9 @@ class Episodes:
         task, k = self.task, len(rows)
         noise = np.empty((k, task.process.n_noise))
         for i, (row, drawn) in enumerate(zip(rows, generators, strict=True)):
-            noise[i] = drawn.standard_normal(task.process.n_noise)
+            drawn.standard_normal(out=noise[i])
             if task.survey_noise is not None:
-                self._survey[row] = drawn.standard_normal(self._survey.shape[1:])
+                drawn.standard_normal(out=self._survey[row])
             if task.n_votes:
                 shape = self._voter.shape[1:]
                 self._drawn_queries[row] = drawn.integers(len(task.bank.query), size=self._drawn_queries.shape[1:])

@@ -159,10 +159,29 @@ class SimulatedDrift:
         """Whether the law of the mean is linear and Gaussian."""
         return self.shock == 0.0 or self.shock_period is not None
 
+    @cached_property
+    def _blocks(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """Where the noise of each kind lies in a row, and its shape; noise that does nothing is not drawn."""
+        n, wide = self.n_periods, (self.n_periods, len(self.shares), self.dims)
+        wanted: dict[str, tuple[int, ...]] = {"level": (n, self.dims)}
+        if self.trend_noise or self.start_trend:
+            wanted["trend"] = (n, self.dims)
+        if self.group_noise or self.group_start:
+            wanted["group_level"] = wide
+        if self.group_trend_noise:
+            wanted["group_trend"] = wide
+        if self.shock:
+            wanted |= {"jump": (self.dims,), "date": (1,)}
+        found, start = {}, 0
+        for name, shape in wanted.items():
+            found[name] = (slice(start, start + math.prod(shape)), shape)
+            start += math.prod(shape)
+        return found
+
     @property
     def n_noise(self) -> int:
         """Standard normal numbers of one history."""
-        return self.n_periods * 2 * (1 + len(self.shares)) * self.dims + self.dims + 1
+        return max(part.stop for part, _ in self._blocks.values())
 
     @cached_property
     def transition(self) -> Float[np.ndarray, "steps 2 2"]:
@@ -192,33 +211,42 @@ class SimulatedDrift:
 
     def paths(self, noise: Float[np.ndarray, "batch noise"]) -> Paths:
         """Histories from standard normal noise, one a row."""
-        n, shares = len(self.shares), np.array(self.shares)
-        body = noise[:, : -self.dims - 1].reshape(len(noise), self.n_periods, 2, 1 + n, self.dims)
-        level, slope = body[:, :, 0], body[:, :, 1]
-        jump, date = self._jumps(noise)
-        groups = np.empty((len(noise), self.n_periods, n, self.dims))
-        trends = np.empty_like(groups)
-        groups[:, 0] = self.start * level[:, 0, :1] + self.group_start * level[:, 0, 1:]
-        trends[:, 0] = self._start_trend * slope[:, 0, :1]
-        for t in range(self.n_periods - 1):
-            (mm, mb), (bm, bb) = self.transition[t]
+        part = {name: noise[:, at].reshape(-1, *shape) for name, (at, shape) in self._blocks.items()}
+        pushes, bends = self._shocks(part, "level"), self._shocks(part, "trend")
+        if self.shock:
+            steps = self.n_periods - 1
+            drawn = 1.0 + np.minimum(np.floor(ndtr(part["date"][:, 0]) * steps), steps - 1.0)
+            date = drawn if self.shock_period is None else np.full(len(noise), float(self.shock_period))
+            shown = date[:, None] == np.arange(self.n_periods)
+            pushes += self.shock * shown[..., None, None] * part["jump"][:, None, None]
+        groups = np.empty((len(noise), self.n_periods, len(self.shares), self.dims))
+        trends = np.zeros_like(groups)
+        groups[:, 0] = self.start * part["level"][:, 0, None]
+        if "group_level" in part:
+            groups[:, 0] += self.group_start * part["group_level"][:, 0]
+        if "trend" in part:
+            trends[:, 0] = self._start_trend * part["trend"][:, 0, None]
+        for t, ((mm, mb), (bm, bb)) in enumerate(self.transition):
             now, trend = groups[:, t], trends[:, t]
-            middle = np.einsum("bgd,g->bd", now, shares)[:, None]
-            groups[:, t + 1] = mm * now + mb * trend + self.cohesion * (middle - now)
-            groups[:, t + 1] += self.mean_noise * level[:, t + 1, :1] + self.group_noise * level[:, t + 1, 1:]
-            groups[:, t + 1] += np.where((date == t + 1)[:, None], jump, 0.0)[:, None]
-            trends[:, t + 1] = bm * now + bb * trend + self.trend_noise * slope[:, t + 1, :1]
-            trends[:, t + 1] += self.group_trend_noise * slope[:, t + 1, 1:]
-        return Paths(groups, np.einsum("btgd,g->btd", groups, shares), np.einsum("btgd,g->btd", trends, shares))
+            groups[:, t + 1] = mm * now + mb * trend + pushes[:, t + 1]
+            if self.cohesion:
+                groups[:, t + 1] += self.cohesion * (self._mean(now)[:, None] - now)
+            trends[:, t + 1] = bm * now + bb * trend + bends[:, t + 1]
+        return Paths(groups, self._mean(groups), self._mean(trends))
 
-    def _jumps(
-        self, noise: Float[np.ndarray, "batch noise"]
-    ) -> tuple[Float[np.ndarray, "batch dim"], Float[np.ndarray, " batch"]]:
-        """The jump of each history, and the period in which it shows."""
-        steps = self.n_periods - 1
-        drawn = 1.0 + np.minimum(np.floor(ndtr(noise[:, -1]) * steps), steps - 1.0)
-        date = drawn if self.shock_period is None else np.full(len(noise), float(self.shock_period))
-        return self.shock * noise[:, -self.dims - 1 : -1], date
+    def _shocks(self, part: dict[str, np.ndarray], kind: str) -> Float[np.ndarray, "batch periods #groups #dim"]:
+        """What noise adds to the level or the trend of each group in each period."""
+        common, own = (
+            (self.mean_noise, self.group_noise) if kind == "level" else (self.trend_noise, self.group_trend_noise)
+        )
+        made = np.zeros((len(part["level"]), self.n_periods, 1, 1))
+        if kind in part:
+            made = common * part[kind][:, :, None]
+        return made + own * part[f"group_{kind}"] if f"group_{kind}" in part else made
+
+    def _mean(self, values: Float[np.ndarray, "*shape groups dim"]) -> Float[np.ndarray, "*shape dim"]:
+        """Of everybody, from that of each group."""
+        return values[..., 0, :] if len(self.shares) == 1 else np.einsum("...gd,g->...d", values, np.array(self.shares))
 
     def system(self, observation_variance: float = 0.0) -> LinearGaussian:
         """The law of the mean of everybody; for a jump at a date unknown, the Gaussian law of the same variances."""

@@ -88,7 +88,7 @@ def test_a_jump_at_a_known_period_is_exact_and_one_at_an_unknown_is_not() -> Non
 def test_an_s_curve_is_one() -> None:
     drift = SimulatedDrift(n_periods=9, dims=1, trend="s_curve", start_trend=1.0, start=0.0)
     noise = np.zeros((1, drift.n_noise))
-    noise[0, drift.dims * 2] = 1.0  # the trend of period 0
+    noise[0, 9] = 1.0  # the trend of period 0, after nine levels
     path = drift.paths(noise).mean[0, :, 0]
     times = np.arange(9) - 4.0
     curve = 1 / (1 + np.exp(-times))

@@ -55,7 +55,8 @@ class StraightLine(Estimator):
         recent = past[:, -self.window :]
         times = np.arange(recent.shape[1], dtype=float)
         centred = times - times.mean()
-        slope = np.einsum("t,btd->bd", centred, recent) / max(float(centred @ centred), 1.0)
+        # A single point has no slope.
+        slope = np.einsum("t,btd->bd", centred, recent) / (float(centred @ centred) or 1.0)
         return recent.mean(axis=1) + slope * (times[-1] + ahead - times.mean())
 
 

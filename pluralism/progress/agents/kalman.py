@@ -40,26 +40,29 @@ class Kalman(Agent):
         self.period = 0 if coevolves else 1
         survey = period_estimate(task, initial)
         if coevolves:
-            self.before = task.started(survey)
+            before = task.started(survey)
         else:
             start = np.broadcast_to(system.start_mean, (*survey.shape, len(system.start_mean)))
-            self.before = system.update(start, survey, self.gains[0]) @ system.transition[0].T
+            before = system.update(start, survey, self.gains[0]) @ system.transition[0].T
+        # The state comes first: one product of small matrices serves all populations and dimensions.
+        self.before = np.moveaxis(before, -1, 0)
         self.powers = [
             system.power(t, task.ahead) if t + task.ahead < system.n_periods else None for t in range(system.n_periods)
         ]
 
     def act(self, seen: Observation) -> Float[np.ndarray, "batch dim"]:
         """Update on the survey, forecast, and expect the next state."""
-        after = self.system.update(self.before, period_estimate(self.task, seen), self.gains[self.period])
+        surprise = period_estimate(self.task, seen) - np.tensordot(self.system.observe, self.before, axes=1)
+        after = self.before + self.gains[self.period][:, None, None] * surprise
         values = self.stand(after)
         if self.period < self.system.n_periods - 1:
-            self.before = after @ self.system.transition[self.period].T
+            self.before = np.tensordot(self.system.transition[self.period], after, axes=1)
             if self.task.kind == "coevolve":
-                self.before = self.before + values[..., None] * self.task.control
+                self.before += self.task.control[:, None, None] * values
         self.period += 1
         return values
 
-    def stand(self, after: Float[np.ndarray, "batch dim state"]) -> Float[np.ndarray, "batch dim"]:
+    def stand(self, after: Float[np.ndarray, "state batch dim"]) -> Float[np.ndarray, "batch dim"]:
         """What to stand for, given the posterior mean of the state."""
         power = self.powers[self.period]
         if power is None:
@@ -67,7 +70,7 @@ class Kalman(Agent):
         along = self.system.target @ power
         variance = along @ self.covariances[self.period] @ along
         self.deviation = math.sqrt(variance + self.system.forecast_variance(self.period, self.task.ahead))
-        return after @ along
+        return np.tensordot(along, after, axes=1)
 
 
 class LQG(Kalman):
@@ -80,6 +83,6 @@ class LQG(Kalman):
         self.optimum = coevolution_optimum(task)
         super().begin(task, initial)
 
-    def stand(self, after: Float[np.ndarray, "batch dim state"]) -> Float[np.ndarray, "batch dim"]:
+    def stand(self, after: Float[np.ndarray, "state batch dim"]) -> Float[np.ndarray, "batch dim"]:
         """What to stand for, given the posterior mean of the state."""
-        return -after @ self.optimum.gains[self.period]
+        return -np.tensordot(self.optimum.gains[self.period], after, axes=1)
