@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import tempfile
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -65,6 +68,13 @@ class LiveService:
         self._server.should_exit = True
         self._thread.join(10)
         self._socket.close()
+
+
+@contextmanager
+def quick_folder():
+    """An empty folder, in memory where there is one: what is tested commits often, and waits for the disk each time."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
+        yield Path(name)
 
 
 @contextmanager

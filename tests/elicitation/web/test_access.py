@@ -6,7 +6,7 @@ import re
 
 import pytest
 from fastapi import APIRouter
-from live_service import live_service
+from live_service import live_service, quick_folder
 
 from pluralism.elicitation.web.app import _check_routes
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
@@ -52,8 +52,8 @@ def needed(route):
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory):
-    with live_service(tmp_path_factory.mktemp("access") / "x.db", rate=100.0) as live:
+def live():
+    with quick_folder() as folder, live_service(folder / "x.db", rate=100.0) as live:
         yield live
 
 

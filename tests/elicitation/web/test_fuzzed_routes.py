@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import schemathesis
 from fastapi.openapi.utils import get_openapi
-from live_service import live_service
+from live_service import live_service, quick_folder
 
 pytestmark = pytest.mark.slow
 AWAY = {("POST", "/organise/leave"), ("POST", "/interview/leave"), ("POST", "/interview/delete")}
@@ -16,9 +16,9 @@ AWAY = {("POST", "/organise/leave"), ("POST", "/interview/leave"), ("POST", "/in
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served():
     """A served study, and cookies and form token of somebody of each role."""
-    with live_service(tmp_path_factory.mktemp("fuzz") / "x.db", rate=1e6) as live:
+    with quick_folder() as folder, live_service(folder / "x.db", rate=1e6) as live:
         study = live.study()
         participant = live.visitor()
         participant.join(live.link(study.id))

@@ -12,7 +12,7 @@ import zipfile
 from html.parser import HTMLParser
 
 import pytest
-from live_service import live_service
+from live_service import live_service, quick_folder
 
 ATTACKS = [
     "<script>window.hacked=1</script>",
@@ -50,9 +50,9 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory):
+def attacked():
     """A study in which everybody writes attacks wherever something can be written."""
-    with live_service(tmp_path_factory.mktemp("hostile") / "x.db", rate=100.0) as live:
+    with quick_folder() as folder, live_service(folder / "x.db", rate=100.0) as live:
         study = live.study("<script>window.hacked=0</script>", count_partial=True)
         people = []
         for k in range(0, len(ATTACKS), 4):

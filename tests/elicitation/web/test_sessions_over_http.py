@@ -161,11 +161,11 @@ def test_demographics_are_counted_and_never_shown_for_few(live):
 
 def test_bots_lose_nothing(live):
     study = live.study()
-    report = play_study(live.link(study.id), 6, at_once=6)
+    report = play_study(live.link(study.id), 3, at_once=3)
     assert report.ok and report.problems == {}
     counts = live.service.studies.counts(study.id)
-    assert (counts.joined, counts.by_phase) == (6, {"done": 6})
-    assert counts.votes == 24 and counts.cards >= 6
+    assert (counts.joined, counts.by_phase) == (3, {"done": 3})
+    assert counts.votes == 12
 
 
 @pytest.mark.slow

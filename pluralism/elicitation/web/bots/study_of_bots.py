@@ -141,8 +141,8 @@ def _judge(people: SimulatedPeople, person: int, rng: np.random.Generator) -> Ca
     def judge(first: str, second: str) -> str:
         if first not in places or second not in places:
             return ANSWERS[int(rng.integers(len(ANSWERS)))]
-        one = [np.array([k]) for k in (person, places[first], places[second], 0)]
-        return ANSWERS[int(people.answer(*one, rng)[0])]
+        who, source, wiser, context = (np.array([k]) for k in (person, places[first], places[second], 0))
+        return ANSWERS[int(people.answer(who, source, wiser, context, rng)[0])]
 
     return judge
 

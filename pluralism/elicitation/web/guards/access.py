@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,7 +67,7 @@ class GuardedRoute(APIRoute):
         """The role that it takes; None where it is closed."""
         return getattr(self.endpoint, "needed_role", None)
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the guards."""
         handle = super().get_route_handler()
         needed, rate = self.needed, getattr(self.endpoint, "rate", Rate.PAGE)

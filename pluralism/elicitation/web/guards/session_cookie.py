@@ -113,8 +113,8 @@ class SessionMiddleware:
             fields = self._signer.loads(cookie, max_age=int(self.hours * 3600)) if cookie else None
         except BadSignature:
             return None
-        known = isinstance(fields, dict) and set(fields) == {field.name for field in dataclass_fields(Session)}
-        return Session(**fields) if known else None
+        names = {field.name for field in dataclass_fields(Session)}
+        return Session(**fields) if isinstance(fields, dict) and set(fields) == names else None
 
     def _cookie(self, session: Session) -> str:
         cookie: SimpleCookie = SimpleCookie()

@@ -189,6 +189,8 @@ def show(
     """
     state, typed = place.interview.state, dict(typed or {})
     awaited = state.awaits
+    step: str
+    number: int | None
     if state.halted is not None:
         step, number = state.halted, None
     elif state.due is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -76,7 +78,7 @@ def graph(request: Request) -> Response:
     return _own_page(place, "graph", stored=stored, finished=place.interview.state.stage == "done", **shown)
 
 
-def _own_page(place: Here, name: str, *, way_out: bool = True, **values: object) -> Response:
+def _own_page(place: Here, name: str, *, way_out: bool = True, **values: Any) -> Response:
     return page(
         place.request,
         f"participant/{name}",

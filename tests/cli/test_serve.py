@@ -1,0 +1,102 @@
+"""`pluralism serve` and `pluralism bots`: what they say at the start, and what they say where that cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from pluralism.cli.app import run
+
+pytest.importorskip("uvicorn", reason="the service needs: pip install 'pluralism[web]'")
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_its_own(monkeypatch):
+    """What a command line sets for its workers is forgotten after each test."""
+    for name in [name for name in os.environ if name.startswith("PLURALISM_WEB_")]:
+        monkeypatch.delenv(name)
+    kept = dict(os.environ)
+    yield
+    for name in [name for name in os.environ if name.startswith("PLURALISM_WEB_") and name not in kept]:
+        del os.environ[name]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--database", "mysql://host/x"], "postgresql://user@host/name"),
+        (["--database", "{folder}/missing/x.db"], "directory on the way"),
+        (["--database", "{folder}/text.db"], "no SQLite database"),
+        (["--base-url", "values.example"], "PLURALISM_WEB_BASE_URL"),
+        (["--llm", "http://127.0.0.1:9/v1", "--database", "{folder}/x.db"], "Which model"),
+        (["--host", "192.0.2.1"], "--host 192.0.2.1"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_message(tmp_path, capsys, options, said):
+    (tmp_path / "text.db").write_text("this is no database, whatever its name says")
+    line = [option.format(folder=tmp_path) for option in options]
+    assert run(["serve", "--port", "0", *line]) == 2
+    message = capsys.readouterr().err
+    assert said in message and "Traceback" not in message
+
+
+def test_a_port_in_use_is_named(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert run(["serve", "--port", port, "--database", str(tmp_path / "x.db")]) == 2
+    assert f"--port {port}" in capsys.readouterr().err
+    assert not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.parametrize("link", ["nonsense", "ftp://127.0.0.1/join/x"])
+def test_bots_need_a_link(capsys, link):
+    assert run(["bots", link, "--n", "1"]) == 2
+    assert "no address" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_served_study_is_played_by_bots_and_kept(tmp_path, request, workers):
+    from pluralism.elicitation.interview import read_case, read_protocol
+    from pluralism.elicitation.web.service import Service
+
+    database = str(tmp_path / "x.db")
+    line = [sys.executable, "-m", "pluralism"]
+    serve = [*line, "serve", "--database", database, "--port", "0", "--workers", workers, "--json"]
+    for start in range(2):
+        server = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        request.addfinalizer(server.kill)
+        document = json.loads(server.stdout.readline())
+        # the link is shown at the first start alone
+        assert (document["organiser_link"] is None) == bool(start)
+        with urllib.request.urlopen(f"{document['address']}/health", timeout=120) as answer:
+            assert answer.read() == b"ok\n"
+        if not start:
+            service = Service.open(database)
+            study = service.studies.create(
+                title="x", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="test"
+            )
+            service.studies.change(study.id, by="test", status="open")
+            token = service.links.create(study_id=study.id, role="participant", by="test").token
+            service.close()
+            played = subprocess.run(
+                [*line, "bots", f"{document['address']}/join/{token}", "--n", "3", "--json"],
+                capture_output=True, text=True, timeout=120, check=True,
+            )  # fmt: skip
+            report = json.loads(played.stdout)
+            assert report["ok"] and report["finished"] == 3 and report["lost_turns"] == 0
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=60)
+        assert "Traceback" not in said
+    service = Service.open(database)
+    assert service.studies.counts(study.id).by_phase == {"done": 3}
+    service.close()
