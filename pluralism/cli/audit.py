@@ -56,7 +56,7 @@ def audit(
     ] = None,
     pooled: Annotated[
         str | None,
-        typer.Option("--pooled", metavar="WHO", help="The annotator that groups are held against; else the first run."),
+        typer.Option("--pooled", metavar="WHO", help="Whom groups are held against; else the first but human."),
     ] = None,
     verdicts: Annotated[
         Path | None,

@@ -188,7 +188,8 @@ def read_annotators(
         else:
             path, of = _run_of(name)
             embedded, run = _for_run(path, comparisons, data, reading, encoding, progress)
-            found += model_verdicts(run, embedded, of=of, name=path.name)
+            called = f"{path.name}:users" if of == "users" else path.name
+            found += model_verdicts(run, embedded, of=of, name=called)
     seen = [annotator.name for annotator in found]
     twice = next((name for name in seen if seen.count(name) > 1), None)
     if twice is not None:

@@ -108,16 +108,14 @@ class DiscretionAudit:
     def most_discretion(self, n: int = 10) -> Int[np.ndarray, " rows"]:
         """Rows, one a distinct pair, on which discretion was exercised most.
 
-        First those where the principles agree and most annotators decide against them, then the conflicts in which most
-        principles are overridden by one annotator or another. Ties keep the order of the rows.
+        First those where the principles agree and verdicts go against them, then conflicts; within either by the
+        number of principles that verdicts override, summed over annotators. Ties keep the order of the rows.
         """
-        signs = self.preferences.signs(self.threshold).astype(np.int64)
-        sides = np.stack([annotator.sides(graded=False) for annotator in self.annotators], axis=1)
-        verdict = sides[..., 0] - sides[..., 1]
-        overridden = np.maximum(verdict, 0) @ np.ones((verdict.shape[1], 1)) * (signs < 0).sum(axis=1, keepdims=True)
-        overridden += np.maximum(-verdict, 0) @ np.ones((verdict.shape[1], 1)) * (signs > 0).sum(axis=1, keepdims=True)
-        against = np.where(self.category == 0, overridden[:, 0], 0.0)
-        within = np.where(self.category == 1, overridden[:, 0], 0.0)
+        signs = self.preferences.signs(self.threshold)
+        sides = np.sum([annotator.sides(graded=False) for annotator in self.annotators], axis=0)
+        overridden = sides[:, 0] * (signs < 0).sum(axis=1) + sides[:, 1] * (signs > 0).sum(axis=1)
+        against = np.where(self.category == 0, overridden, 0.0)
+        within = np.where(self.category == 1, overridden, 0.0)
         order = np.lexsort((np.arange(len(signs)), -within, -against))
         order = order[(against + within)[order] > 0]
         _, first = np.unique(self.question[order], return_index=True)
