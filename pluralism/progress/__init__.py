@@ -39,6 +39,7 @@ _NAMES = {
     "TrustDial": "trust",
     "ValueProcess": "value_process",
     "agent_names": "agents.catalogue",
+    "coevolution_frontier": "coevolution_frontiers",
     "coevolution_optimum": "riccati",
     "depermuted": "option_orders",
     "forecast_table": "series_forecasts",
@@ -78,6 +79,7 @@ __all__ = [
     "TrustDial",
     "ValueProcess",
     "agent_names",
+    "coevolution_frontier",
     "coevolution_optimum",
     "depermuted",
     "forecast_table",
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     from pluralism.progress.agents.agent import Agent
     from pluralism.progress.agents.catalogue import agent_names, make_agent
     from pluralism.progress.answers import mean_answers
+    from pluralism.progress.coevolution_frontiers import coevolution_frontier
     from pluralism.progress.comparison import AgentComparison, run_agents
     from pluralism.progress.environment import TemporalEnv
     from pluralism.progress.item_bank import ItemBank

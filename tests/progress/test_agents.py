@@ -13,6 +13,7 @@ from pluralism.progress.agent_run import run_agent
 from pluralism.progress.agents.catalogue import agent_names, make_agent
 from pluralism.progress.agents.extrapolation import Extrapolative, extrapolate_votes, extrapolated
 from pluralism.progress.agents.naive import Lifelong
+from pluralism.progress.coevolution_frontiers import WEIGHTS, coevolution_frontier
 from pluralism.progress.published_score import coevolve_bound, coevolve_score, extrapolation_weights
 from pluralism.progress.riccati import coevolution_optimum
 from pluralism.progress.scoring import mean_interval, normalised_score
@@ -226,3 +227,15 @@ def test_agents_are_made_by_name() -> None:
     assert Extrapolative(2).order == 2
     with pytest.raises(UsageError, match="coevolution"):
         run_agent(Task(kind="coevolve"), make_agent("clairvoyant"), [0])
+
+
+def test_leading_and_freezing_are_dominated_and_no_naive_agent_is_on_the_frontier_of_its_weights() -> None:
+    task = Task(kind="coevolve", process=SimulatedDrift.preset("damped_trend", dims=50, start_trend=0.2))
+    frontier = coevolution_frontier(task)
+    assert {"lead", "frozen"} <= set(frontier.dominated())
+    for (stay, move), own in zip(WEIGHTS, frontier.aims, strict=False):
+        costs = frontier.aims @ [1.0, stay, move]
+        assert costs.min() == pytest.approx(own @ [1.0, stay, move], rel=1e-9)
+    assert frontier.to_frame().num_rows == len(WEIGHTS) + 4 and "optimum ω=1, λ=0.5" in repr(frontier)
+    with pytest.raises(UsageError, match="no weights"):
+        coevolution_frontier(task, weights=())
