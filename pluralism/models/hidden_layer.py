@@ -96,6 +96,9 @@ def deepened(search: PrototypeSearch, n_groups: int, hidden: int) -> PrototypeSe
     if not isinstance(table, IdealTable):
         raise TypeError("a hidden layer needs a linear map beside it")
     masks = held_out_masks(search)
+    if search.settings.ridge is None:
+        # it is chosen by answers that the layer was not trained on
+        masks = masks[:1]
 
     def make() -> dict[str, np.ndarray]:
         rng = np.random.default_rng([search.seed, 11, n_groups])
