@@ -1,4 +1,4 @@
-"""Migrates a database and is killed after some statements that change its schema: `python killed_migration.py ADDRESS N`."""
+"""Migrates a database and is killed after N statements that change it: `python killed_migration.py ADDRESS N`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from interviews import SetClock
-from postgres_cluster import PostgresCluster, programs
+from postgres_cluster import DatabasesOfTests, PostgresCluster, programs
 
 from pluralism.elicitation.interview import read_case, read_protocol
 from pluralism.elicitation.web.backup import backup
@@ -20,28 +20,33 @@ from pluralism.elicitation.web.study import Study
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """Makes empty PostgreSQL databases; of a private server, or of the one that PLURALISM_TEST_DATABASE names."""
+def databases() -> Iterator[DatabasesOfTests]:
+    """PostgreSQL databases, of a private server or the one that PLURALISM_TEST_DATABASE names."""
     given = os.environ.get("PLURALISM_TEST_DATABASE")
     if given is not None:
-        yield lambda: emptied(given)
+        databases = DatabasesOfTests(given)
+        yield databases
+        databases.drop()
         return
     folder = programs()
     if folder is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql, or set PLURALISM_TEST_DATABASE")
     cluster = PostgresCluster(folder)
-    yield cluster.new_database
+    yield DatabasesOfTests(cluster.address)
     cluster.stop()
 
 
-def emptied(address: str) -> str:
-    """The address of a database from which everything was removed: it must be one for tests alone."""
-    import psycopg
+@pytest.fixture
+def postgres(databases: DatabasesOfTests) -> Iterator[Callable[[], str]]:
+    """Gives the address of an empty PostgreSQL database, for this test alone."""
+    given: list[str] = []
 
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return address
+    def give() -> str:
+        given.append(databases.take())
+        return given[-1]
+
+    yield give
+    databases.free += given
 
 
 @pytest.fixture
