@@ -287,4 +287,5 @@ def number(value: Score) -> str:
     exact = Fraction(value) if not isinstance(value, float) or np.isfinite(value) else None
     if exact is not None and exact.denominator == 1:
         return f"{exact.numerator:,}"
-    return f"{float(value):,.1f}" if 1e3 <= abs(value) < 1e15 else f"{float(value):.4g}"
+    inexact = float(value)
+    return f"{inexact:,.1f}" if 1e3 <= abs(inexact) < 1e15 else f"{inexact:.4g}"
