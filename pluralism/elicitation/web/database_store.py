@@ -36,6 +36,7 @@ class DatabaseStore:
     def __init__(self, database: Database, study_id: str, participant_id: str) -> None:
         self.database, self.study_id, self.participant_id = database, study_id, participant_id
         # What the events lead to that were read or appended last: spares reading them again for each that follows.
+        self._read: tuple[Event, ...] = ()
         self._state: InterviewState | None = None
 
     def __repr__(self) -> str:
@@ -45,7 +46,7 @@ class DatabaseStore:
         """All events, from the first; none before the interview was begun."""
         with self.database.read() as connection:
             events = tuple(events_of(connection, self.participant_id))
-        self._state = fold(events) if events else None
+        self._read, self._state = events, None
         return events
 
     def append(self, event: Event) -> None:
@@ -92,5 +93,7 @@ class DatabaseStore:
         """The state before the next event; as events are only added, as many of them are the same ones."""
         if self._state is not None and self._state.version == version:
             return self._state
+        if len(self._read) == version:
+            return fold(self._read) if self._read else None
         events = events_of(connection, self.participant_id)
         return fold(events) if events else None

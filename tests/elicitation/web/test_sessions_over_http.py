@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 from live_service import live_service
 
 from pluralism.elicitation.web.bots.study_of_bots import play_study
+from pluralism.errors import StorageError
 
 
 @pytest.fixture
@@ -108,6 +110,30 @@ def test_what_was_typed_stands_there_again_where_it_does_not_fit(live):
     assert "Höchstens 4,000 Zeichen" in somebody.text and long.strip() in somebody.page
     somebody.fill("/interview/answer", text="   ")
     assert somebody.status == 409 and "hat nicht geklappt" in somebody.text
+
+
+def test_where_nothing_can_be_written_the_words_come_back(live, monkeypatch):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/answer")
+    form = somebody.answer.page().form("/interview/answer")
+
+    def full():
+        raise StorageError("The database cannot be written: database or disk is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(live.service.database, "write", full)
+        fields = urlencode([*form.hidden.items(), ("text", "A long and careful <answer>.")]).encode()
+        answer, _ = somebody._once("POST", "/interview/answer", fields)
+        said = answer.body.decode()
+        assert answer.status == 503 and "could not be kept" in said
+        assert "A long and careful &lt;answer&gt;." in said and "disk" not in said
+    # the same form, sent again, is all that is needed
+    assert (
+        somebody.post("/interview/answer", [*form.hidden.items(), ("text", "A long and careful answer.")]).status == 303
+    )
+    assert somebody.go("/interview").text.count("A long and careful answer.") == 1
 
 
 def test_a_card_with_a_link_cannot_be_confirmed(live):

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
 from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pluralism.elicitation.interview import Interview
+from pluralism.elicitation.interview import Interview, Interviewer
 from pluralism.elicitation.interview.card_form import advice, must_mend
 from pluralism.elicitation.interview.participant_text import seen
 from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.elicitation.web.pages.messages import card_finding, problem_of, unavailable
 from pluralism.elicitation.web.pages.streaming import streamed, wants_stream
-from pluralism.elicitation.web.people import Participant
+from pluralism.elicitation.web.people import People
 from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.study import Study
 from pluralism.errors import ConflictError, InterviewError, StorageError, UsageError
 
-__all__ = ["Expected", "Here", "Key", "OneAtATime", "TooLong", "act", "here", "show"]
+__all__ = ["Expected", "Here", "Key", "OneAtATime", "TooLong", "act", "fitting", "show"]
 
 Key = Annotated[str, Form(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 """By which a form that is sent twice counts once."""
@@ -78,14 +78,39 @@ class _Lock:
         self._lock.release()
 
 
-@dataclass(frozen=True)
 class Here:
-    """Where a participant is."""
+    """Where a participant is.
 
-    request: Request
-    participant: Participant
-    study: Study
-    interview: Interview
+    Parameters
+    ----------
+    request : Request
+        Of a participant.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such participant (any more).
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.participant_id = request, session_of(request).participant
+        self.interview: Interview = self._people.interview(self.participant_id, interviewer=self._interviewer())
+
+    @cached_property
+    def study(self) -> Study:
+        """The study."""
+        service = self.request.app.state.service
+        found: Study = service.studies.get(self._people.get(self.participant_id).study_id)
+        return found
+
+    @property
+    def _people(self) -> People:
+        people: People = self.request.app.state.service.people
+        return people
+
+    def _interviewer(self) -> Interviewer | None:
+        model: Interviewer | None = self.request.app.state.interviewer
+        return model if model is not None and self.study.interviewer == "llm" else None
 
     @property
     def language(self) -> str:
@@ -107,24 +132,9 @@ class Here:
         """Let the interviewer do what is due."""
         if self.interview.state.due is None:
             return
-        with self.request.app.state.one_at_a_time.of(self.participant.id):
+        with self.request.app.state.one_at_a_time.of(self.participant_id):
             self.interview.reload()
             self.interview.advance(tell)
-
-
-def here(request: Request) -> Here:
-    """Where the participant who sends a request is.
-
-    Raises
-    ------
-    NotFoundError
-        There is no such participant (any more).
-    """
-    state = request.app.state
-    participant = state.service.people.get(session_of(request).participant)
-    study = state.service.studies.get(participant.study_id)
-    interviewer = state.interviewer if study.interviewer == "llm" else None
-    return Here(request, participant, study, state.service.people.interview(participant.id, interviewer=interviewer))
 
 
 def act(
@@ -148,7 +158,7 @@ def act(
     """
     typed = typed or {}
     try:
-        place = here(request)
+        place = Here(request)
     except StorageError as error:
         return unavailable(request, error, typed)
     try:
@@ -210,7 +220,7 @@ def show(
         "revises": place.interview.interviewer.revises,
         "say": lambda name: place.interview.protocol.text(name, place.language),
         "typed": typed if fits else {},
-        "may_see_graph": step in ("survey", "done") and service.people.may_see_graph(place.participant.id),
+        "may_see_graph": step in ("survey", "done") and service.people.may_see_graph(place.participant_id),
         "link": place.way_back,
     }
     t = translator(place.request, place.language)
@@ -218,7 +228,7 @@ def show(
         values["item"] = item if item in state.votes else state.next_item
     if step == "survey":
         values["demographics"] = place.study.demographics
-        values["about"] = service.demographics.get(place.participant.id)
+        values["about"] = service.demographics.get(place.participant_id)
     if step == "card" and state.draft is not None:
         problem_of_card = must_mend(state.draft) if state.draft.policies else None
         values["complete"] = bool(state.draft.title and state.draft.policies)

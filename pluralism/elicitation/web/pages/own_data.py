@@ -11,7 +11,7 @@ from pluralism.elicitation.web.graph_view import graph_values
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
 from pluralism.elicitation.web.guards.rate_limit import Rate
 from pluralism.elicitation.web.guards.session_cookie import session_of
-from pluralism.elicitation.web.pages.conduct import Here, Key, here
+from pluralism.elicitation.web.pages.conduct import Here, Key
 from pluralism.elicitation.web.pages.messages import failed
 from pluralism.elicitation.web.rendering import page, translator
 
@@ -24,14 +24,14 @@ router = APIRouter(prefix="/interview", route_class=GuardedRoute, default_respon
 @allow(Role.PARTICIPANT)
 def leaving(request: Request) -> Response:
     """How to come back."""
-    return _own_page(here(request), "leave")
+    return _own_page(Here(request), "leave")
 
 
 @router.post("/leave")
 @allow(Role.PARTICIPANT, rate=Rate.ACTION)
 def leave(request: Request, key: Key) -> Response:
     """Leave for now: this browser forgets the interview, as it may be used by others."""
-    place = here(request)
+    place = Here(request)
     if place.interview.state.halted is None and place.interview.state.stage != "done":
         place.interview.pause(key=key)
     request.state.session = session_of(request).taking_part("", "")
@@ -42,15 +42,15 @@ def leave(request: Request, key: Key) -> Response:
 @allow(Role.PARTICIPANT)
 def deleting(request: Request) -> Response:
     """What deleting means."""
-    return _own_page(here(request), "delete")
+    return _own_page(Here(request), "delete")
 
 
 @router.post("/delete")
 @allow(Role.PARTICIPANT, rate=Rate.ACTION)
 def delete(request: Request) -> Response:
     """Delete everything that the participant said."""
-    place = here(request)
-    request.app.state.service.people.delete(place.participant.id, by=place.participant.id)
+    place = Here(request)
+    request.app.state.service.people.delete(place.participant_id, by=place.participant_id)
     request.state.session = session_of(request).taking_part("", "")
     return _own_page(place, "deleted", way_out=False)
 
@@ -59,7 +59,7 @@ def delete(request: Request) -> Response:
 @allow(Role.PARTICIPANT, rate=Rate.ACTION)
 def my_data(request: Request) -> Response:
     """Everything that the participant said, to take along."""
-    state = here(request).interview.state
+    state = Here(request).interview.state
     headers = {"Content-Disposition": 'attachment; filename="my-data.json"'}
     return Response(state.to_json(), media_type="application/json", headers=headers)
 
@@ -68,9 +68,9 @@ def my_data(request: Request) -> Response:
 @allow(Role.PARTICIPANT, rate=Rate.HEAVY)
 def graph(request: Request) -> Response:
     """The values of all and how they were judged; never before one's own votes are cast."""
-    place = here(request)
+    place = Here(request)
     service = request.app.state.service
-    if not service.people.may_see_graph(place.participant.id):
+    if not service.people.may_see_graph(place.participant_id):
         return failed(request, 403, "graph")
     stored = service.graphs.get(place.study.id)
     language = translator(request, place.language).language

@@ -11,7 +11,7 @@ from pluralism.elicitation.interview import Interview
 from pluralism.elicitation.interview.events import Verdict, VoteAnswer
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
 from pluralism.elicitation.web.guards.rate_limit import Rate
-from pluralism.elicitation.web.pages.conduct import Expected, Here, Key, act, fitting, here, show
+from pluralism.elicitation.web.pages.conduct import Expected, Here, Key, act, fitting, show
 
 __all__ = ["router"]
 
@@ -26,7 +26,7 @@ Number = Annotated[int, Form(ge=0, le=1_000)]
 @allow(Role.PARTICIPANT)
 def where_it_stands(request: Request, item: Annotated[int | None, Query(ge=0, le=1_000)] = None) -> Response:
     """The page of the step that is due."""
-    return show(here(request), item=item)
+    return show(Here(request), item=item)
 
 
 @router.post("/consent")
@@ -166,7 +166,7 @@ async def survey(request: Request, key: Key, expected: Expected = None) -> Respo
 
     def say_who(place: Here) -> None:
         if about and place.study.demographics:
-            request.app.state.service.demographics.answer(place.participant.id, about)
+            request.app.state.service.demographics.answer(place.participant_id, about)
 
     def do(interview: Interview) -> None:
         most = interview.state.begun.limits.answer_characters

@@ -90,11 +90,13 @@
     if (outcome === "unsent") {
       // Not a word is lost: the form stands as it was, and the browser's own sending shows what is wrong.
       buttons.forEach((one) => { one.disabled = false; });
+      if (form.hasAttribute("data-at-once")) return;
       form.removeAttribute("data-stream");
       form.requestSubmit(button || undefined);
       return;
     }
-    location.assign("/interview");
+    // What failed is tried again by hand, not for ever.
+    location.assign(outcome === "fail" ? "/interview?wait" : "/interview");
   };
 
   const listen = () => {
@@ -104,7 +106,7 @@
         event.preventDefault();
         send(form, event.submitter);
       });
-      if (form.hasAttribute("data-at-once")) send(form, null);
+      if (form.hasAttribute("data-at-once") && location.search !== "?wait") send(form, null);
     });
     document.querySelectorAll("form:not([data-stream])").forEach((form) => form.addEventListener("submit", forget));
     document.querySelectorAll("textarea").forEach((field) => field.addEventListener("keydown", (event) => {

@@ -13,6 +13,12 @@
       });
     }, 5000);
   }
+  // A second click would do a thing twice. Files come without a new page, so that buttons come back after a while.
+  document.querySelectorAll("form[method=post]").forEach((form) => form.addEventListener("submit", () => {
+    const buttons = form.querySelectorAll("button");
+    setTimeout(() => buttons.forEach((button) => { button.disabled = true; }));
+    setTimeout(() => buttons.forEach((button) => { button.disabled = false; }), 4000);
+  }));
   document.querySelectorAll("[data-copy]").forEach((field) => {
     const button = document.createElement("button");
     button.type = "button";
