@@ -131,9 +131,11 @@ class Database:
             raise UsageError(
                 "A text has characters that cannot be kept.", fix="Leave out NUL and half characters."
             ) from None
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            # Errors of sqlite3 itself come from setting up a connection, and from what runs outside transactions.
             lost = isinstance(error, DBAPIError) and error.connection_invalidated
-            if not lost and type(error) not in (OperationalError, DatabaseError, InterfaceError, PoolTimeout):
+            named = (OperationalError, DatabaseError, InterfaceError, PoolTimeout)
+            if not lost and type(error) not in named and not isinstance(error, sqlite3.Error):
                 raise
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise StorageError(
@@ -195,8 +197,6 @@ class Database:
             try:
                 cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
                 busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as cause:
-                raise OperationalError("PRAGMA wal_checkpoint", None, cause) from cause
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {1000 * WAIT_SECONDS}")
         return not busy
@@ -223,10 +223,7 @@ class Database:
         """
         _make_private(path)
         with self._named_errors("copied"), closing(self.engine.raw_connection()) as connection:
-            try:
-                connection.cursor().execute("VACUUM INTO ?", (str(path),))
-            except sqlite3.Error as cause:
-                raise OperationalError("VACUUM INTO", None, cause) from cause
+            connection.cursor().execute("VACUUM INTO ?", (str(path),))
 
 
 def insert_if_absent(connection: Connection, table: Table, **values: Any) -> bool:

@@ -26,7 +26,7 @@ from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.database import Database
 from pluralism.elicitation.web.event_rows import events_of
-from pluralism.elicitation.web.graphs import Graphs
+from pluralism.elicitation.web.graphs import Graphs, purges_of
 from pluralism.elicitation.web.people import RESEARCH
 from pluralism.elicitation.web.sealed_votes import sealed_graph
 from pluralism.elicitation.web.studies import load_study
@@ -154,33 +154,43 @@ class Exports:
         """
         if format not in FORMATS:
             raise UsageError(f"There is no export {format!r}.", fix=f"There is {', '.join(FORMATS)}.")
+        name, chosen = new_id(), FORMATS[format]
+        while True:
+            with self._database.read() as connection:
+                purges = purges_of(connection, study_id)
+            content, version = self._content(study_id, format)
+            with study_transaction(self._database, study_id, self._clock()) as transaction:
+                # What was deleted meanwhile is not given away.
+                if transaction.purges != purges:
+                    continue
+                transaction.connection.execute(
+                    insert(tables.derived).values(
+                        id=name,
+                        study_id=study_id,
+                        kind=_kind(format),
+                        version=version,
+                        made_at=transaction.at,
+                        made_by=by,
+                        outdated_by_deletion=False,
+                    )
+                )
+                transaction.log(by, "exported", name, {"format": format, "version": version})
+                made_at = transaction.at
+            break
+        filename = f"{made_at:%Y-%m-%d-%H%M%S}-{format}{chosen.suffix}"
+        return Export(name, filename, chosen.media_type, content, version, made_at)
+
+    def _content(self, study_id: str, format: str) -> tuple[bytes, int]:
+        """The file, and the version of the study that it is of."""
         with self._database.read() as connection:
             study = load_study(connection, study_id)
             if format == "audit":
-                content = (json.dumps(graph_to_dict(sealed_graph(connection, study_id))) + "\n").encode()
-            elif format == "transcripts":
-                content = _transcripts(connection, study_id)
-        version = study.version
-        if format not in ("audit", "transcripts"):
-            stored = self._graphs.get(study_id, fresh=True)
-            content, version = _CONTENT[format](stored.graph, study.title), stored.version
-        name, chosen = new_id(), FORMATS[format]
-        with study_transaction(self._database, study_id, self._clock()) as transaction:
-            transaction.connection.execute(
-                insert(tables.derived).values(
-                    id=name,
-                    study_id=study_id,
-                    kind=_kind(format),
-                    version=version,
-                    made_at=transaction.at,
-                    made_by=by,
-                    outdated_by_deletion=False,
-                )
-            )
-            transaction.log(by, "exported", name, {"format": format, "version": version})
-            made_at = transaction.at
-        filename = f"{made_at:%Y-%m-%d-%H%M%S}-{format}{chosen.suffix}"
-        return Export(name, filename, chosen.media_type, content, version, made_at)
+                sealed = sealed_graph(connection, study_id)
+                return (json.dumps(graph_to_dict(sealed)) + "\n").encode(), study.version
+            if format == "transcripts":
+                return _transcripts(connection, study_id), study.version
+        stored = self._graphs.get(study_id, fresh=True)
+        return _CONTENT[format](stored.graph, study.title), stored.version
 
     def made(self, study_id: str) -> tuple[ExportRow, ...]:
         """The files that were made, the newest first.

@@ -8,7 +8,6 @@ import zlib
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -21,9 +20,9 @@ from pluralism.elicitation.web.built_graph import BuiltGraph, build_graph
 from pluralism.elicitation.web.database import Database
 from pluralism.elicitation.web.studies import load_study
 from pluralism.elicitation.web.study_transaction import Clock, new_id, study_transaction
-from pluralism.errors import UsageError
+from pluralism.errors import NotFoundError, UsageError
 
-__all__ = ["SMALLEST_GROUP", "Graphs", "StoredGraph"]
+__all__ = ["SMALLEST_GROUP", "Graphs", "StoredGraph", "purges_of"]
 
 SMALLEST_GROUP = 5
 """Fewer people are never shown as a group: somebody might recognise them."""
@@ -180,7 +179,7 @@ class Graphs:
         kept, name = tables.derived.c, new_id()
         while True:
             with self._database.read() as connection:
-                study, purges = load_study(connection, study_id), _purges(connection, study_id)
+                study, purges = load_study(connection, study_id), purges_of(connection, study_id)
                 built = build_graph(connection, study)
             document = {
                 "graph": graph_to_dict(built.graph),
@@ -236,8 +235,18 @@ def _stored(built: BuiltGraph, version: int, made_at: datetime, stale: bool) -> 
     return StoredGraph(built.graph, version, made_at, stale, built.withheld_cards, built.withheld_votes)
 
 
-def _purges(connection: Connection, study_id: str) -> Any:
-    return connection.scalar(select(tables.studies.c.purges).where(tables.studies.c.id == study_id))
+def purges_of(connection: Connection, study_id: str) -> int:
+    """How often something happened after which no graph that is kept may be shown.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such study.
+    """
+    found = connection.scalar(select(tables.studies.c.purges).where(tables.studies.c.id == study_id))
+    if found is None:
+        raise NotFoundError(f"There is no study {study_id!r}.", fix="Check its address.")
+    return found
 
 
 def _until(graph: MoralGraph, moment: datetime | None) -> MoralGraph:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from pluralism.elicitation.web import database as database_module
+from pluralism.elicitation.web.backup import backup
 from pluralism.elicitation.web.database import Database, database_url
 from pluralism.elicitation.web.study_transaction import now, study_transaction
 from pluralism.errors import DataError, NotFoundError, PluralismError, StorageError, UsageError
@@ -127,6 +128,17 @@ def test_a_database_that_is_locked_for_too_long_is_named(tmp_path: Path, monkeyp
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageError, match="locked"), database.write():
             pass
+
+
+def test_a_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"SQLite format 3\0" + b"damage" * 1000)
+    with pytest.raises(StorageError):
+        Database(tmp_path / "a.db")
+
+
+def test_a_copy_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "a.db")) as database, pytest.raises(StorageError):
+        backup(database, tmp_path / "missing" / "copy.db")
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:

@@ -171,6 +171,21 @@ def test_what_is_deleted_while_a_graph_is_built_does_not_come_back(service, stud
     assert WORD in str(builds[0].graph.cards) and WORD not in json.dumps(stored.graph.to_dict())
 
 
+def test_what_is_deleted_while_an_export_is_made_is_not_in_it(service, study, left, monkeypatch) -> None:
+    ann, _ = left
+    content, contents = service.exports._content, []
+
+    def slow(*given):
+        contents.append(content(*given)[0])
+        service.people.delete(ann, by=ann)
+        return contents[-1], 0
+
+    monkeypatch.setattr(service.exports, "_content", slow)
+    made = service.exports.make(study.id, "json", by="organiser")
+    assert len(contents) == 2 and WORD.encode() in contents[0]
+    assert WORD.encode() not in made.content
+
+
 def test_what_is_deleted_while_a_story_about_it_is_written_does_not_come_back(service, study) -> None:
     ann = take_part(service, study, say=SAID)
     bob = join(service, study).id
