@@ -196,12 +196,11 @@ def test_levels_that_do_not_differ_shrink_away():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ties", [False, True])
-def test_the_normal_approximation_agrees_with_nuts(ties):
+def test_the_normal_approximation_agrees_with_nuts():
     pytest.importorskip("pyro")
-    x, y, judge, first, _ = planted(1, n=600, judges=4, ties=ties)
+    x, y, judge, first, _ = planted(1, n=400, judges=3, ties=True)
     fast = property_weights(x, y, ["a", "b", "c"], judge=judge, first=first)
-    drawn = property_weights(x, y, ["a", "b", "c"], judge=judge, first=first, method="nuts", draws=200)
+    drawn = property_weights(x, y, ["a", "b", "c"], judge=judge, first=first, method="nuts", draws=150)
     np.testing.assert_allclose(drawn.mean, fast.mean, atol=0.12)
     np.testing.assert_allclose(drawn.by_level["judge"][1], fast.by_level["judge"][1], atol=0.15)
     np.testing.assert_allclose(drawn.by_level["judge"][2], fast.by_level["judge"][2], rtol=0.3)

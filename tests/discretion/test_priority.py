@@ -11,8 +11,9 @@ from scipy.stats import kendalltau
 from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.audit import audit_discretion
-from pluralism.discretion.measures.discrepancy import order_signs, rank_discrepancy
+from pluralism.discretion.measures.discrepancy import discrepancy_of, order_signs, rank_discrepancy
 from pluralism.discretion.measures.priority import average_ranks, priority_of
+from pluralism.discretion.measures.published import published_discrepancy, published_priority, published_ranks
 from pluralism.discretion.preferences import PrinciplePreferences
 from pluralism.errors import ComponentWarning, SeparationError, SeparationWarning
 
@@ -160,3 +161,27 @@ def test_discrepancy_is_kendalls_tau_b(one, random):
 def test_ranks_are_averaged_over_ties():
     ranks = average_ranks(np.array([[2.0, 1.0, 1.0, 0.0]]), np.zeros(4, dtype=np.int64))
     assert ranks.tolist() == [[1, 2.5, 2.5, 4]]
+
+
+def test_the_published_way_ranks_what_was_never_contested_first_and_the_default_does_not():
+    # "true" was in no conflict; kind beats brief more often than not
+    one = np.array([[0.0, 3, 0], [2, 0, 0], [0, 0, 0]])
+    other = np.array([[0.0, 1, 0], [4, 0, 0], [0, 0, 0]])
+    assert published_ranks(published_priority(one)).tolist() == [2, 3, 1]
+    # the vacuous winner makes opposite orders look alike
+    assert published_discrepancy(one, other) == pytest.approx(1 / 3)
+    with pytest.warns(ComponentWarning, match="true met no other principle"):
+        ours = [priority_of(name, tuple(NAMES), wins) for name, wins in (("a", one), ("b", other))]
+    assert discrepancy_of(ours, 0.95).value[0, 1] == 1.0
+    # where nothing is open, both are the maximum of the likelihood
+    wins = np.random.default_rng(1).integers(1, 20, (4, 4)).astype(float)
+    np.fill_diagonal(wins, 0)
+    published = published_priority(wins)
+    exact = priority_of("a", tuple("wxyz"), wins, ridge=0.0).weight
+    np.testing.assert_allclose(published - published.mean(), exact, atol=1e-4)
+
+
+def test_the_published_way_cuts_the_ranks_of_ties():
+    weight = np.array([np.inf, np.inf, 0.0, -1.0])
+    assert published_ranks(weight).tolist() == [1, 1, 3, 4]
+    assert average_ranks(np.array([[2.0, 2.0, 0.0, -1.0]]), np.zeros(4, dtype=np.int64)).tolist() == [[1.5, 1.5, 3, 4]]
