@@ -13,6 +13,7 @@ from pluralism.progress.agents.extrapolation import DampedTrend, Extrapolative, 
 from pluralism.progress.agents.kalman import LQG, Kalman
 from pluralism.progress.agents.naive import Frozen, Lifelong, Persistence, Pooled, Uniform
 from pluralism.progress.agents.oracles import Clairvoyant, History, Lead, Riccati, StateOracle
+from pluralism.progress.agents.reward_model import RewardModel, VoteFilter
 
 __all__ = ["AGENT_GROUP", "agent_names", "make_agent"]
 
@@ -31,6 +32,8 @@ _CLASSES: dict[str, Callable[..., Agent]] = {
         DampedTrend,
         Kalman,
         LQG,
+        RewardModel,
+        VoteFilter,
         Clairvoyant,
         StateOracle,
         Riccati,
