@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 
 import pytest
@@ -63,40 +65,81 @@ def test_bots_need_a_link(capsys, link):
     assert "no address" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_served_study_is_played_by_bots_and_kept(tmp_path, request, workers):
+def started(request, database, *options):
+    """A server in a process of its own, and what it says at the start."""
+    line = [sys.executable, "-m", "pluralism", "serve", "--database", database, "--json", *options]
+    server = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    request.addfinalizer(server.kill)
+    return server, json.loads(server.stdout.readline())
+
+
+def open_study(database):
+    """The token of a link into a study that is open."""
     from pluralism.elicitation.interview import read_case, read_protocol
     from pluralism.elicitation.web.service import Service
 
+    service = Service.open(database)
+    study = service.studies.create(
+        title="x", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="test"
+    )
+    service.studies.change(study.id, by="test", status="open")
+    token = service.links.create(study_id=study.id, role="participant", by="test").token
+    return service, study, token
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_served_study_is_played_by_bots_and_kept(tmp_path, request, workers):
     database = str(tmp_path / "x.db")
-    line = [sys.executable, "-m", "pluralism"]
-    serve = [*line, "serve", "--database", database, "--port", "0", "--workers", workers, "--json"]
     for start in range(2):
-        server = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        request.addfinalizer(server.kill)
-        document = json.loads(server.stdout.readline())
+        server, document = started(request, database, "--port", "0", "--workers", workers)
         # the link is shown at the first start alone
         assert (document["organiser_link"] is None) == bool(start)
         with urllib.request.urlopen(f"{document['address']}/health", timeout=120) as answer:
             assert answer.read() == b"ok\n"
         if not start:
-            service = Service.open(database)
-            study = service.studies.create(
-                title="x", protocol=read_protocol("moral-graph"), case=read_case("unruly-child"), by="test"
-            )
-            service.studies.change(study.id, by="test", status="open")
-            token = service.links.create(study_id=study.id, role="participant", by="test").token
-            service.close()
-            played = subprocess.run(
-                [*line, "bots", f"{document['address']}/join/{token}", "--n", "3", "--json"],
-                capture_output=True, text=True, timeout=120, check=True,
-            )  # fmt: skip
+            service, study, token = open_study(database)
+            line = [
+                sys.executable,
+                "-m",
+                "pluralism",
+                "bots",
+                f"{document['address']}/join/{token}",
+                "--n",
+                "3",
+                "--json",
+            ]
+            played = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True)
             report = json.loads(played.stdout)
             assert report["ok"] and report["finished"] == 3 and report["lost_turns"] == 0
         server.send_signal(signal.SIGINT)
         _, said = server.communicate(timeout=60)
         assert "Traceback" not in said
-    service = Service.open(database)
     assert service.studies.counts(study.id).by_phase == {"done": 3}
     service.close()
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_outlives_kills_of_the_server(tmp_path, request):
+    from pluralism.elicitation.web.bots.study_of_bots import play_study
+
+    database = str(tmp_path / "x.db")
+    server, document = started(request, database, "--port", "0")
+    service, study, token = open_study(database)
+    link, reports = f"{document['address']}/join/{token}", []
+    playing = threading.Thread(target=lambda: reports.append(play_study(link, 6, pause=0.5)))
+    playing.start()
+    for _ in range(3):
+        before = service.studies.counts(study.id)
+        while service.studies.counts(study.id) == before and playing.is_alive():
+            time.sleep(0.5)
+        server.kill()
+        server.communicate()
+        server, _ = started(request, database, "--port", document["address"].rpartition(":")[2])
+    playing.join(180)
+    (report,) = reports
+    assert report.ok and report.repeated > 0
+    assert service.audit.verify(study.id).ok and service.studies.counts(study.id).votes == 24
+    service.close()
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=60)

@@ -12,7 +12,7 @@ from pluralism.errors import StorageError, UsageError
 
 __all__ = ["Answer", "Browser"]
 
-_TRIES = 8
+_TRIES = 11
 _LONGEST_WAIT = 20.0
 
 
