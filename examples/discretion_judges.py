@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from pluralism.discretion import (
     JudgeTrials,
-    balanced_verdicts,
+    balanced_judgement,
     balancing_gain,
-    diversity_entropy,
+    bpde,
     judge_reliability,
     position_bias,
     route_to_people,
@@ -78,7 +78,7 @@ everything = trials(table)
 truth = np.array([gold[pair] for pair in everything.pairs], dtype=float)
 known = np.where(np.random.default_rng(1).random(len(truth)) < 0.2, truth, np.nan)
 rest = np.isnan(known)
-averaged = balanced_verdicts(everything).left
+averaged = balanced_judgement(everything).left
 blind, taught = judge_reliability(everything), judge_reliability(everything, known=known)
 print(f"\njudges, by {np.sum(~rest)} pairs whose answer is known\n{taught}")
 print("\nright on the other pairs")
@@ -92,7 +92,7 @@ for name, left in (
 # %%
 # Which pairs should people judge?
 # --------------------------------
-entropy = diversity_entropy(everything)
+entropy = bpde(everything)
 print(f"\n{entropy}\nright after people judged 65 of 326 pairs")
 for name, left in (
     ("by the mean", averaged),

@@ -36,16 +36,18 @@ _NAMES = {
     "Tournament": "measures.tournament",
     "Verdicts": "annotators.verdicts",
     "audit_discretion": "measures.audit",
-    "balanced_verdicts": "judges.balanced",
+    "balanced_judgement": "judges.balanced",
     "balancing_gain": "judges.balanced",
     "between_groups": "measures.between_groups",
-    "consistent_pairs": "judges.consistency",
-    "diversity_entropy": "judges.entropy",
+    "bpde": "judges.entropy",
+    "discretion_arbitrariness": "measures.single",
+    "discretion_discrepancy": "measures.discrepancy",
     "factor_differences": "factors.differences",
     "factor_influence": "factors.influence",
     "factor_names": "factors.built_in",
     "factor_preferences": "oracles.factor",
     "factor_values": "factors.built_in",
+    "filter_consistent": "judges.consistency",
     "graph_discrepancy": "bridge",
     "group_verdicts": "annotators.people",
     "human_verdicts": "annotators.people",
@@ -57,8 +59,9 @@ _NAMES = {
     "people_preferences": "oracles.people",
     "position_bias": "judges.position_bias",
     "preferences_from_table": "oracles.table",
+    "principle_priority": "measures.priority",
     "principle_sets": "principles",
-    "priority_of": "measures.priority",
+    "principle_supremacy": "measures.single",
     "property_weights": "factors.property_weights",
     "read_preferences": "oracles.table",
     "read_principles": "principles",
@@ -91,16 +94,18 @@ __all__ = [
     "Tournament",
     "Verdicts",
     "audit_discretion",
-    "balanced_verdicts",
+    "balanced_judgement",
     "balancing_gain",
     "between_groups",
-    "consistent_pairs",
-    "diversity_entropy",
+    "bpde",
+    "discretion_arbitrariness",
+    "discretion_discrepancy",
     "factor_differences",
     "factor_influence",
     "factor_names",
     "factor_preferences",
     "factor_values",
+    "filter_consistent",
     "graph_discrepancy",
     "group_verdicts",
     "human_verdicts",
@@ -112,8 +117,9 @@ __all__ = [
     "people_preferences",
     "position_bias",
     "preferences_from_table",
+    "principle_priority",
     "principle_sets",
-    "priority_of",
+    "principle_supremacy",
     "property_weights",
     "read_preferences",
     "read_principles",
@@ -136,9 +142,9 @@ if TYPE_CHECKING:
     from pluralism.discretion.factors.differences import factor_differences
     from pluralism.discretion.factors.influence import FactorInfluence, factor_influence
     from pluralism.discretion.factors.property_weights import PropertyWeights, property_weights
-    from pluralism.discretion.judges.balanced import BalancedVerdicts, balanced_verdicts, balancing_gain
-    from pluralism.discretion.judges.consistency import consistent_pairs, reward_consistency
-    from pluralism.discretion.judges.entropy import diversity_entropy
+    from pluralism.discretion.judges.balanced import BalancedVerdicts, balanced_judgement, balancing_gain
+    from pluralism.discretion.judges.consistency import filter_consistent, reward_consistency
+    from pluralism.discretion.judges.entropy import bpde
     from pluralism.discretion.judges.position_bias import position_bias
     from pluralism.discretion.judges.reliability import JudgeReliability, judge_reliability
     from pluralism.discretion.judges.routing import route_to_people
@@ -147,8 +153,9 @@ if TYPE_CHECKING:
     from pluralism.discretion.measures.audit import DiscretionAudit, audit_discretion
     from pluralism.discretion.measures.between_groups import BetweenGroups, between_groups
     from pluralism.discretion.measures.categories import Categories
-    from pluralism.discretion.measures.discrepancy import Discrepancy
-    from pluralism.discretion.measures.priority import Priority, priority_of
+    from pluralism.discretion.measures.discrepancy import Discrepancy, discretion_discrepancy
+    from pluralism.discretion.measures.priority import Priority, principle_priority
+    from pluralism.discretion.measures.single import discretion_arbitrariness, principle_supremacy
     from pluralism.discretion.measures.supremacy import Supremacy
     from pluralism.discretion.measures.tournament import Tournament
     from pluralism.discretion.oracles.factor import factor_preferences

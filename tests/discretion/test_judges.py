@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from pluralism.data import Comparisons, Items
-from pluralism.discretion.judges.balanced import balanced_verdicts, balancing_gain
-from pluralism.discretion.judges.consistency import consistent_pairs, reward_consistency
-from pluralism.discretion.judges.entropy import diversity_entropy
+from pluralism.discretion.judges.balanced import balanced_judgement, balancing_gain
+from pluralism.discretion.judges.consistency import filter_consistent, reward_consistency
+from pluralism.discretion.judges.entropy import bpde
 from pluralism.discretion.judges.position_bias import position_bias
 from pluralism.discretion.judges.reliability import _LOG_THETA, _counts, _marginal, judge_reliability
 from pluralism.discretion.judges.routing import route_to_people, value_of_asking
@@ -62,20 +62,20 @@ def test_position_bias_by_hand(worked):
 
 def test_evidence_is_averaged_within_an_order_first():
     rows = [(0, "j", False, "left")] * 3 + [(0, "j", True, "right"), (0, "j", True, None), (0, "j", True, None)]
-    balanced = balanced_verdicts(trials(rows))
+    balanced = balanced_judgement(trials(rows))
     assert balanced.left.tolist() == [0.5]
     assert balanced.decision.tolist() == [0.5]
     assert balanced.verdicts.tolist() == [[3, 1]]
 
 
 def test_a_pair_in_one_order_has_no_balanced_verdict(worked):
-    both = balanced_verdicts(worked)
+    both = balanced_judgement(worked)
     np.testing.assert_allclose(both.left, [0.5, 0, 0.75])
-    assert np.isnan(balanced_verdicts(worked.of(["bob"])).left).all()
-    weighed = balanced_verdicts(worked, weights={"ann": 2.0, "bob": 1.0})
+    assert np.isnan(balanced_judgement(worked.of(["bob"])).left).all()
+    weighed = balanced_judgement(worked, weights={"ann": 2.0, "bob": 1.0})
     np.testing.assert_allclose(weighed.left, both.left)
     with pytest.raises(UsageError, match="one for each judge"):
-        balanced_verdicts(worked, weights={"ann": 1.0})
+        balanced_judgement(worked, weights={"ann": 1.0})
 
 
 def test_scores_are_compared():
@@ -102,16 +102,16 @@ def test_bad_trials_are_named(frame, says):
 
 def test_entropy_by_hand_and_smoothed():
     rows = [(0, "j", False, "left"), (0, "j", True, "left"), (1, "j", False, "left"), (1, "j", True, "right")]
-    found = diversity_entropy(trials(rows))
+    found = bpde(trials(rows))
     np.testing.assert_allclose(found.raw, [0, np.log(2)])
     assert found.smoothed[0] > 0
     assert found.left[1] == pytest.approx(0.5)
-    many = diversity_entropy(trials(rows * 500))
+    many = bpde(trials(rows * 500))
     np.testing.assert_allclose(many.smoothed, many.raw, atol=0.01)
     thirds = [(0, "j", side, verdict) for side in (False, True) for verdict in ("left", "right", "tie")]
-    assert diversity_entropy(trials(thirds)).raw[0] == pytest.approx(np.log(3))
+    assert bpde(trials(thirds)).raw[0] == pytest.approx(np.log(3))
     with pytest.raises(UsageError, match="prior"):
-        diversity_entropy(trials(rows), prior=0.0)
+        bpde(trials(rows), prior=0.0)
 
 
 def test_smoothing_takes_off_most_of_the_bias_of_few_verdicts():
@@ -121,7 +121,7 @@ def test_smoothing_takes_off_most_of_the_bias_of_few_verdicts():
     left = rng.random((n, 6)) < share
     turned = rng.random(n) < 0.5
     verdicts = np.where(turned[:, None], ~left, left)
-    found = diversity_entropy(
+    found = bpde(
         JudgeTrials(
             [str(k) for k in range(n)],
             ["j"],
@@ -164,13 +164,13 @@ def test_two_internal_rewards():
     kl = 0.4 * np.log(0.4 / 0.6) + 0.6 * np.log(0.6 / 0.4)
     assert found.symmetric_kl == pytest.approx(2 * kl / 3)
     assert found.brier == pytest.approx(0.04 / 3)
-    kept = consistent_pairs(p, q, groups=["x", "y", "x"])
+    kept = filter_consistent(p, q, groups=["x", "y", "x"])
     assert kept.keep.tolist() == [True, False, True]
     assert kept.to_frame().to_pylist() == [
         {"group": "x", "pairs": 2, "kept": 2, "share": 1.0},
         {"group": "y", "pairs": 1, "kept": 0, "share": 0.0},
     ]
-    assert consistent_pairs(p, q, least_certainty=0.95).keep.tolist() == [False, False, True]
+    assert filter_consistent(p, q, least_certainty=0.95).keep.tolist() == [False, False, True]
     assert np.isinf(reward_consistency([1.0], [0.0]).symmetric_kl)
     with pytest.raises(DataError, match="one probability"):
         reward_consistency([1.0], [0.5, 0.5])
@@ -226,7 +226,7 @@ def test_the_gradient_of_the_marginal_likelihood():
 def test_averaging_is_the_special_case_of_equal_judges():
     made, _ = simulated(1, n_pairs=60, a=(1.0, 1.0, 1.0), own=(0, 0, 0))
     fit = judge_reliability(made, equal=True)
-    mean = balanced_verdicts(made).left
+    mean = balanced_judgement(made).left
     order = np.argsort(mean, kind="stable")
     same = np.diff(mean[order]) < 1e-12
     assert (np.diff(fit.theta[order])[~same] > 0).all()
@@ -266,7 +266,7 @@ def test_a_language_model_makes_trials():
     made = JudgeTrials.of_judged(judged.sides[:, 0], pairs, "first")
     assert len(made) == 4
     assert position_bias(made, n_bootstrap=0).first.tolist() == [0.75]
-    assert balanced_verdicts(made).left.tolist() == [0.5, 0.5]
+    assert balanced_judgement(made).left.tolist() == [0.5, 0.5]
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_a_fifth_of_the_labels_makes_the_judges_of_llmbar_useful(llmbar):
     rest = np.isnan(known)
     fit = judge_reliability(made, known=known)
     taught = np.mean((fit.left > 0.5)[rest] == truth[rest])
-    averaged = np.mean((balanced_verdicts(made).left > 0.5)[rest] == truth[rest])
+    averaged = np.mean((balanced_judgement(made).left > 0.5)[rest] == truth[rest])
     assert taught > 0.78
     assert averaged < 0.63
     assert fit.judges[int(np.argmax(fit.reliability))] == "GPT-4"

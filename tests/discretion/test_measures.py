@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 
 import networkx as nx
 import numpy as np
@@ -15,6 +16,7 @@ from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.audit import audit_discretion
 from pluralism.discretion.measures.counts import CountedRows
+from pluralism.discretion.measures.single import discretion_arbitrariness, principle_supremacy
 from pluralism.discretion.preferences import PrinciplePreferences
 from pluralism.errors import ComponentWarning, DataError, SeparationWarning, UsageError
 from pluralism.social_choice import copeland
@@ -73,6 +75,25 @@ def test_the_table_gives_the_exact_values(audit):
     low, high = audit.discrepancy.interval[0, 1]
     assert low < 1.0
     assert high == 1.0
+
+
+def test_single_measures_are_those_of_the_audit(audit):
+    for threshold, graded in ((None, False), (0.5, False), (None, True)):
+        data = comparisons(8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            whole = audit_discretion(
+                data, audit.preferences, audit.annotators, threshold=threshold, graded=graded, n_bootstrap=0
+            )
+        given = {"threshold": threshold, "graded": graded}
+        alone = discretion_arbitrariness(audit.preferences, audit.annotators, **given)
+        np.testing.assert_array_equal(alone.value, whole.arbitrariness.value)
+        for annotator, expected in zip(audit.annotators, whole.supremacy, strict=True):
+            found = principle_supremacy(audit.preferences, annotator, **given)
+            np.testing.assert_array_equal(found.wins, expected.wins)
+            np.testing.assert_array_equal(found.verdict, expected.verdict)
+    with pytest.raises(DataError, match="3 weights"):
+        discretion_arbitrariness(audit.preferences, audit.annotators, weight=[1, 1, 1])
 
 
 def test_results_have_frames_and_json(audit):
@@ -300,12 +321,13 @@ def test_people_are_drawn_again_by_name():
     [
         ({"annotators": []}, UsageError, "different names"),
         ({"annotators": [Verdicts("a", [1, 1]), Verdicts("a", [1, 1])]}, UsageError, "different names"),
-        ({"annotators": [Verdicts("a", [1])]}, DataError, "judge 1"),
+        ({"annotators": [Verdicts("a", [1])]}, DataError, "1 verdicts of 'a'"),
         ({"by": "user"}, UsageError, "by='user'"),
         ({"by": "annotator"}, UsageError, "one user"),
         ({"level": 1.0}, UsageError, "level=1.0"),
         ({"ridge": -1.0}, UsageError, "ridge=-1.0"),
         ({"threshold": 2.0}, UsageError, "no probability"),
+        ({"n_bootstrap": 10**9}, UsageError, "do not fit into memory"),
     ],
 )
 def test_what_cannot_be_audited_is_refused(change, error, says):

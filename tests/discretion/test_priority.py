@@ -11,8 +11,8 @@ from scipy.stats import kendalltau
 from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.audit import audit_discretion
-from pluralism.discretion.measures.discrepancy import discrepancy_of, order_signs, rank_discrepancy
-from pluralism.discretion.measures.priority import average_ranks, priority_of
+from pluralism.discretion.measures.discrepancy import discretion_discrepancy, order_signs, rank_discrepancy
+from pluralism.discretion.measures.priority import average_ranks, principle_priority
 from pluralism.discretion.measures.published import published_discrepancy, published_priority, published_ranks
 from pluralism.discretion.preferences import PrinciplePreferences
 from pluralism.errors import ComponentWarning, SeparationError, SeparationWarning
@@ -84,11 +84,11 @@ def test_without_a_prior_it_is_maximum_likelihood():
     rng = np.random.default_rng(1)
     wins = rng.integers(1, 20, (4, 4)).astype(float)
     np.fill_diagonal(wins, 0)
-    exact = priority_of("a", tuple("wxyz"), wins, ridge=0.0)
+    exact = principle_priority("a", tuple("wxyz"), wins, ridge=0.0)
     p = 1 / (1 + np.exp(exact.weight[None] - exact.weight[:, None]))
     # at the optimum each principle wins as often as expected
     np.testing.assert_allclose(wins.sum(axis=1), ((wins + wins.T) * p).sum(axis=1), atol=1e-5)
-    near = priority_of("a", tuple("wxyz"), wins, ridge=1e-6)
+    near = principle_priority("a", tuple("wxyz"), wins, ridge=1e-6)
     np.testing.assert_allclose(exact.weight, near.weight, atol=1e-4)
     assert exact.weight.sum() == pytest.approx(0.0, abs=1e-9)
 
@@ -96,7 +96,7 @@ def test_without_a_prior_it_is_maximum_likelihood():
 def test_principles_that_were_never_contested_have_no_weight():
     wins = np.array([[0.0, 3, 0], [2, 0, 0], [0, 0, 0]])
     with pytest.warns(ComponentWarning, match="true met no other principle in a conflict"):
-        found = priority_of("ann", tuple(NAMES), wins)
+        found = principle_priority("ann", tuple(NAMES), wins)
     assert np.isnan(found.weight[2])
     assert np.isnan(found.rank[2])
     assert found.component.tolist() == [0, 0, -1]
@@ -109,13 +109,13 @@ def test_several_infinite_weights_are_finite_with_a_warning_and_tie_where_the_co
     wins[0, 2] = wins[1, 2] = 3
     wins[0, 3] = wins[1, 3] = wins[2, 3] = 2
     with pytest.warns(SeparationWarning, match="a, b always won against d"):
-        found = priority_of("ann", tuple("abcd"), wins)
+        found = principle_priority("ann", tuple("abcd"), wins)
     assert np.isfinite(found.weight).all()
     assert found.rank.tolist() == [1.5, 1.5, 3, 4]
     assert found.level.tolist() == [0, 0, 1, 2]
     assert found.separated
     with pytest.raises(SeparationError, match="no finite maximum"):
-        priority_of("ann", tuple("abcd"), wins, ridge=0.0)
+        principle_priority("ann", tuple("abcd"), wins, ridge=0.0)
 
 
 def test_separation_without_a_single_constant_winner_is_found():
@@ -123,7 +123,7 @@ def test_separation_without_a_single_constant_winner_is_found():
     wins[0, 1] = wins[1, 0] = wins[2, 3] = wins[3, 2] = 2
     wins[0, 2] = 1
     with pytest.warns(SeparationWarning, match="a, b always won against c, d"):
-        found = priority_of("ann", tuple("abcd"), wins)
+        found = principle_priority("ann", tuple("abcd"), wins)
     assert found.level.tolist() == [0, 0, 1, 1]
 
 
@@ -131,7 +131,7 @@ def test_disconnected_principles_are_not_compared():
     wins = np.zeros((5, 5))
     wins[0, 1], wins[1, 0], wins[2, 3], wins[3, 2], wins[3, 4], wins[4, 3] = 5, 2, 1, 4, 2, 2
     with pytest.warns(ComponentWarning, match="2 parts that cannot be compared: c, d, e; a, b"):
-        found = priority_of("ann", tuple("abcde"), wins)
+        found = principle_priority("ann", tuple("abcde"), wins)
     assert found.component.tolist() == [1, 1, 0, 0, 0]
     assert found.weight[:2].sum() == pytest.approx(0.0, abs=1e-9)
     assert found.weight[2:].sum() == pytest.approx(0.0, abs=1e-9)
@@ -171,13 +171,13 @@ def test_the_published_way_ranks_what_was_never_contested_first_and_the_default_
     # the vacuous winner makes opposite orders look alike
     assert published_discrepancy(one, other) == pytest.approx(1 / 3)
     with pytest.warns(ComponentWarning, match="true met no other principle"):
-        ours = [priority_of(name, tuple(NAMES), wins) for name, wins in (("a", one), ("b", other))]
-    assert discrepancy_of(ours, 0.95).value[0, 1] == 1.0
+        ours = [principle_priority(name, tuple(NAMES), wins) for name, wins in (("a", one), ("b", other))]
+    assert discretion_discrepancy(ours, 0.95).value[0, 1] == 1.0
     # where nothing is open, both are the maximum of the likelihood
     wins = np.random.default_rng(1).integers(1, 20, (4, 4)).astype(float)
     np.fill_diagonal(wins, 0)
     published = published_priority(wins)
-    exact = priority_of("a", tuple("wxyz"), wins, ridge=0.0).weight
+    exact = principle_priority("a", tuple("wxyz"), wins, ridge=0.0).weight
     np.testing.assert_allclose(published - published.mean(), exact, atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from pluralism.errors import DataError, UsageError
 from pluralism.evaluation.bootstrap import ratio, resample_users
 from pluralism.random import RNG, as_generator
 
-__all__ = ["BalancedVerdicts", "JudgeAccuracy", "balanced_verdicts", "balancing_gain"]
+__all__ = ["BalancedVerdicts", "JudgeAccuracy", "balanced_judgement", "balancing_gain"]
 
 TIE = 1e-9
 
@@ -67,7 +67,7 @@ class BalancedVerdicts:
         return f"BalancedVerdicts({int(known.sum()):,} of {len(self.pairs):,} pairs in both orders, {ties:,} ties)"
 
 
-def balanced_verdicts(trials: JudgeTrials, *, weights: Mapping[str, float] | None = None) -> BalancedVerdicts:
+def balanced_judgement(trials: JudgeTrials, *, weights: Mapping[str, float] | None = None) -> BalancedVerdicts:
     """Average the evidence of each order, then both orders, then the judges.
 
     Parameters
@@ -86,7 +86,7 @@ def balanced_verdicts(trials: JudgeTrials, *, weights: Mapping[str, float] | Non
     --------
     >>> trials = JudgeTrials.from_frame({
     ...     "pair": [0, 0, 0], "judge": ["j"] * 3, "swapped": [False, False, True], "verdict": [1, 1, 0]})
-    >>> balanced_verdicts(trials).left.tolist()
+    >>> balanced_judgement(trials).left.tolist()
     [0.5]
     """
     mean, counts = trials.by_order()

@@ -16,7 +16,7 @@ from scipy.special import xlogy
 from pluralism.calibration.text import json_ready
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["RewardConsistency", "consistent_pairs", "reward_consistency"]
+__all__ = ["RewardConsistency", "filter_consistent", "reward_consistency"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +113,7 @@ def reward_consistency(implicit: ArrayLike, judged: ArrayLike) -> RewardConsiste
     )
 
 
-def consistent_pairs(
+def filter_consistent(
     implicit: ArrayLike,
     judged: ArrayLike,
     *,

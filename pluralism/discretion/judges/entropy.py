@@ -15,7 +15,7 @@ from pluralism.calibration.text import json_ready
 from pluralism.discretion.judges.trials import JudgeTrials
 from pluralism.errors import UsageError
 
-__all__ = ["DiversityEntropy", "diversity_entropy"]
+__all__ = ["DiversityEntropy", "bpde"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,7 +59,7 @@ class DiversityEntropy:
         )
 
 
-def diversity_entropy(trials: JudgeTrials, *, prior: float | None = None) -> DiversityEntropy:
+def bpde(trials: JudgeTrials, *, prior: float | None = None) -> DiversityEntropy:
     """Entropy of the verdicts on each pair over judges, orders and evidence.
 
     Parameters

@@ -17,10 +17,10 @@ from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.arbitrariness import Arbitrariness, arbitrariness_of
 from pluralism.discretion.measures.categories import CATEGORIES, Categories, categories_of, threshold_sweep
-from pluralism.discretion.measures.counts import CountedRows
-from pluralism.discretion.measures.discrepancy import Discrepancy, discrepancy_of
+from pluralism.discretion.measures.discrepancy import Discrepancy, discretion_discrepancy
 from pluralism.discretion.measures.intervals import check_level, percentiles
-from pluralism.discretion.measures.priority import RIDGE, Priority, priority_of
+from pluralism.discretion.measures.priority import RIDGE, Priority, principle_priority
+from pluralism.discretion.measures.single import counted_rows
 from pluralism.discretion.measures.supremacy import Supremacy, supremacy_of
 from pluralism.discretion.preferences import PrinciplePreferences
 from pluralism.discretion.questions import DistinctPairs
@@ -30,6 +30,8 @@ from pluralism.random import RNG, as_generator, as_seed
 __all__ = ["DiscretionAudit", "audit_discretion"]
 
 Unit = Literal["comparison", "annotator"]
+# Wins in all resamples, at eight bytes each.
+MOST_CELLS = 1 << 28
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -222,16 +224,12 @@ def audit_discretion(
     ([0.5, 0.5, 0.0], [0.5])
     """
     check_level(level, n_bootstrap)
-    _check(comparisons, preferences, annotators, by)
+    _check(comparisons, preferences, annotators, by, n_bootstrap)
     names, principles = tuple(a.name for a in annotators), preferences.principles
     signs = preferences.signs(threshold)
-    left, right = preferences.left, preferences.right
-    if not graded:
-        left, right = (signs > 0).astype(np.float64), (signs < 0).astype(np.float64)
-    sides = np.stack([annotator.sides(graded=graded) for annotator in annotators], axis=1)
     question = DistinctPairs.of(comparisons).of_row
     unit = question if by == "comparison" else np.unique(comparisons.user, return_inverse=True)[1]
-    rows = CountedRows(left, right, sides, comparisons.weight, unit.astype(np.int64))
+    rows = counted_rows(preferences, annotators, comparisons.weight, threshold, graded, unit.astype(np.int64))
     observed = rows.observed()
     seed = as_seed(rng)
     draws = rows.resampled(n_bootstrap, as_generator(seed, "discretion")) if n_bootstrap else None
@@ -245,7 +243,7 @@ def audit_discretion(
         given = annotator.name, principles, observed.wins[0, k], drawn
         supremacy.append(supremacy_of(*given, level, signs, verdict, comparisons.weight))
         # the same seed for all annotators: their resamples and their priors are paired
-        priority.append(priority_of(*given, ridge=ridge, level=level, rng=seed))
+        priority.append(principle_priority(*given, ridge=ridge, level=level, rng=seed))
     return DiscretionAudit(
         preferences,
         tuple(annotators),
@@ -253,7 +251,7 @@ def audit_discretion(
         arbitrariness_of(names, principles, observed, draws, level),
         tuple(supremacy),
         tuple(priority),
-        discrepancy_of(priority, level),
+        discretion_discrepancy(priority, level),
         comparisons.weight,
         question,
         threshold,
@@ -265,7 +263,11 @@ def audit_discretion(
 
 
 def _check(
-    comparisons: Comparisons, preferences: PrinciplePreferences, annotators: Sequence[Verdicts], by: str
+    comparisons: Comparisons,
+    preferences: PrinciplePreferences,
+    annotators: Sequence[Verdicts],
+    by: str,
+    n_bootstrap: int,
 ) -> None:
     names = [annotator.name for annotator in annotators]
     if not names or len(set(names)) < len(names):
@@ -275,11 +277,18 @@ def _check(
     n = len(comparisons)
     if not n or not comparisons.weight.sum() > 0:
         raise DataError("There is no comparison to audit.", fix="Check the data, and their weights.")
-    for what, size in (("the principles", len(preferences)), *((repr(a.name), len(a)) for a in annotators)):
-        if size != n:
-            raise DataError(
-                f"There are {n:,} comparisons, but {what} judge {size:,}.", fix="Pass verdicts on the same comparisons."
-            )
+    if len(preferences) != n:
+        raise DataError(
+            f"There are {n:,} comparisons, but {len(preferences):,} rows of preferences.",
+            fix="Pass preferences on the same comparisons.",
+        )
+    cells = n_bootstrap * len(names) * len(preferences.principles) ** 2
+    if cells > MOST_CELLS:
+        raise UsageError(
+            f"{n_bootstrap:,} resamples of {len(names)} annotators and {len(preferences.principles)} principles do not "
+            "fit into memory.",
+            fix=f"Use at most {MOST_CELLS * n_bootstrap // cells:,} resamples, or fewer annotators or principles.",
+        )
     if by == "annotator" and len(np.unique(comparisons.user)) < 2:
         raise UsageError(
             "There is one user, so who would have judged instead is not known.", fix='Use by="comparison".'

@@ -15,7 +15,7 @@ from pluralism.calibration.text import format_table, json_ready
 from pluralism.discretion.measures.intervals import normal_interval
 from pluralism.discretion.measures.priority import TIE, Priority
 
-__all__ = ["Discrepancy", "discrepancy_of", "order_signs", "rank_discrepancy"]
+__all__ = ["Discrepancy", "discretion_discrepancy", "order_signs", "rank_discrepancy"]
 
 DRAW_CELLS = 1 << 22
 
@@ -90,8 +90,16 @@ class Discrepancy:
         return format_table(columns, 3)
 
 
-def discrepancy_of(priorities: Sequence[Priority], level: float) -> Discrepancy:
-    """Between the priorities of annotators, resampled together."""
+def discretion_discrepancy(priorities: Sequence[Priority], level: float = 0.95) -> Discrepancy:
+    """How differently annotators rank principles.
+
+    Parameters
+    ----------
+    priorities : sequence of Priority
+        Of the same principles; their draws, if any, are of the same resamples.
+    level : float
+        Of the intervals.
+    """
     n = len(priorities)
     component = np.stack([priority.component for priority in priorities])
     signs = order_signs(np.stack([priority.weight for priority in priorities])[None], component)[0]

@@ -27,7 +27,7 @@ from pluralism.random import RNG, as_generator
 from pluralism.solvers.davidson import DavidsonProblem, fit_davidson, fit_davidson_draws
 from pluralism.solvers.item_bradley_terry import fit_item_bradley_terry
 
-__all__ = ["RIDGE", "Priority", "average_ranks", "priority_of", "separated_levels"]
+__all__ = ["RIDGE", "Priority", "average_ranks", "principle_priority", "separated_levels"]
 
 RIDGE = 0.25
 TIE = 1e-6
@@ -136,7 +136,7 @@ class Priority:
         )
 
 
-def priority_of(
+def principle_priority(
     annotator: str,
     principles: tuple[str, ...],
     wins: Float[np.ndarray, "principles principles"],

@@ -2,7 +2,7 @@
 
 A principle that no other one beats has the weight plus infinity, also where it never met one in a conflict; one that
 beats none has minus infinity; both are left out of the fit, which has no prior. Ranks of ties are averages cut to whole
-numbers. `priority_of` and `discrepancy_of` do none of this.
+numbers. `principle_priority` and `discretion_discrepancy` do none of this.
 """
 
 from __future__ import annotations
