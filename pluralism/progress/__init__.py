@@ -33,15 +33,19 @@ _NAMES = {
     "Task": "task",
     "TemporalEnv": "environment",
     "TemporalVectorEnv": "vector_environment",
+    "TextCorpus": "text_corpus",
     "ThreeWaves": "panel_change",
     "ToyChain": "toy_chain",
     "TrajectoryTable": "trajectory_table",
     "TrustDial": "trust",
+    "ValueItems": "value_scorer",
     "ValueProcess": "value_process",
+    "ValueProfile": "value_scorer",
     "agent_names": "agents.catalogue",
     "coevolution_frontier": "coevolution_frontiers",
     "coevolution_optimum": "riccati",
     "depermuted": "option_orders",
+    "dictionary_scorer": "text_corpus",
     "forecast_table": "series_forecasts",
     "leaderboard_markdown": "leaderboard",
     "leaderboard_page": "leaderboard",
@@ -73,15 +77,19 @@ __all__ = [
     "Task",
     "TemporalEnv",
     "TemporalVectorEnv",
+    "TextCorpus",
     "ThreeWaves",
     "ToyChain",
     "TrajectoryTable",
     "TrustDial",
+    "ValueItems",
     "ValueProcess",
+    "ValueProfile",
     "agent_names",
     "coevolution_frontier",
     "coevolution_optimum",
     "depermuted",
+    "dictionary_scorer",
     "forecast_table",
     "leaderboard_markdown",
     "leaderboard_page",
@@ -119,10 +127,12 @@ if TYPE_CHECKING:
     from pluralism.progress.series_forecasts import ForecastTable, forecast_table
     from pluralism.progress.simulated_drift import SimulatedDrift
     from pluralism.progress.task import Task
+    from pluralism.progress.text_corpus import TextCorpus, dictionary_scorer
     from pluralism.progress.toy_chain import ToyChain
     from pluralism.progress.trajectory_table import TrajectoryTable
     from pluralism.progress.trust import TrustDial
     from pluralism.progress.value_process import ValueProcess
+    from pluralism.progress.value_scorer import ValueItems, ValueProfile
     from pluralism.progress.vector_environment import TemporalVectorEnv
     from pluralism.progress.wrappers import OracleInfo, QueryBudget
 
