@@ -94,6 +94,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("pluralism.elicitation.web"), graph]),
         autoescape=True,
+        # A process goes on with the templates that it began with, whatever is installed meanwhile.
+        auto_reload=False,
         undefined=StrictUndefined,
         finalize=lambda value: printable(value) if type(value) is str else value,
         trim_blocks=True,

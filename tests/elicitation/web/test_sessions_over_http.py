@@ -83,7 +83,10 @@ def test_a_form_sent_twice_counts_once_and_one_that_is_late_changes_nothing(live
     assert live.service.studies.counts(study.id).votes == 1
     late = [(name, "a" * 22 if name == "key" else value) for name, value in fields]
     answer = somebody.post("/interview/vote", late)
-    assert answer.status == 409 and "gone on meanwhile" in answer.body.decode()
+    said = answer.body.decode()
+    assert answer.status == 409 and "gone on meanwhile" in said
+    # the next question is not answered by what was meant for the last one
+    assert "Story 2 of 4" in said and " checked" not in said and said.count("once") == 1
     assert live.service.studies.counts(study.id).votes == 1
 
 
@@ -98,6 +101,24 @@ def test_a_vote_can_be_changed_until_the_end(live):
     somebody.fill("/interview/vote", answer="no_upgrade", comment="second thought")
     kept = json.loads(somebody.get("/interview/my-data.json").body)
     assert [(vote["answer"], vote["comment"]) for vote in kept["votes"]] == [("no_upgrade", "second thought")]
+
+
+def test_a_card_that_is_hidden_meanwhile_is_said_to_be_away(live):
+    study = live.study()
+    first = live.visitor()
+    first.join(live.link(study.id))
+    first.finish()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/vote")
+    shown = somebody.answer.page().cards
+    for row in live.service.moderation.cards(study.id):
+        if row.card.title in shown and not row.hidden:
+            live.service.moderation.hide_card(study.id, row.id, reason="a test", by="test")
+    somebody.go("/interview")
+    assert "has been taken back" in somebody.text and "—" in somebody.answer.page().cards
+    somebody.finish()
+    assert live.service.studies.counts(study.id).by_phase == {"done": 2}
 
 
 def test_what_was_typed_stands_there_again_where_it_does_not_fit(live):

@@ -14,8 +14,9 @@ from fastapi.responses import RedirectResponse, Response
 from pluralism.elicitation.interview import Interview, Interviewer
 from pluralism.elicitation.interview.card_form import advice, must_mend
 from pluralism.elicitation.interview.participant_text import seen
+from pluralism.elicitation.web.event_rows import ERASED
 from pluralism.elicitation.web.guards.session_cookie import session_of
-from pluralism.elicitation.web.pages.messages import card_finding, problem_of, unavailable
+from pluralism.elicitation.web.pages.messages import card_finding, problem_of, unavailable, words_of
 from pluralism.elicitation.web.pages.streaming import streamed, wants_stream
 from pluralism.elicitation.web.people import People
 from pluralism.elicitation.web.rendering import page, translator
@@ -172,6 +173,9 @@ def act(
         return unavailable(request, error, typed)
     except (ConflictError, InterviewError, UsageError) as error:
         place.interview.reload()
+        if isinstance(error, ConflictError):
+            # What was typed was for a step that is over: it is shown beside the form of the next one, not in it.
+            typed = {name: value for name, value in typed.items() if name != "for"}
         return show(place, problem=problem_of(error, translator(request, place.language)), typed=typed, status=409)
     return RedirectResponse("/interview", 303)
 
@@ -210,7 +214,7 @@ def show(
     else:
         step, number = _STEPS[awaited]
     fits = typed.pop("for", None) == step
-    kept = "" if fits else "\n\n".join(text for text in typed.values() if isinstance(text, str) and text)
+    kept = "" if fits else words_of(typed)
     service = place.request.app.state.service
     values: dict[str, Any] = {
         "state": state,
@@ -220,6 +224,7 @@ def show(
         "revises": place.interview.interviewer.revises,
         "say": lambda name: place.interview.protocol.text(name, place.language),
         "typed": typed if fits else {},
+        "erased": ERASED,
         "may_see_graph": step in ("survey", "done") and service.people.may_see_graph(place.participant_id),
         "link": place.way_back,
     }

@@ -14,7 +14,9 @@ from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.translation import Translator
 from pluralism.errors import ConflictError, PluralismError, StorageError
 
-__all__ = ["card_finding", "failed", "problem_of", "unavailable"]
+__all__ = ["card_finding", "failed", "problem_of", "unavailable", "words_of"]
+
+_WRITTEN = ("text", "title", "description", "policies", "comment")
 
 
 def problem_of(error: PluralismError, t: Translator) -> str:
@@ -35,8 +37,13 @@ def card_finding(finding: CardFinding, t: Translator) -> str:
 def unavailable(request: Request, error: StorageError, typed: Mapping[str, Any]) -> Response:
     """The page that says that nothing could be kept, with what was typed in it."""
     log_failure(error, getattr(request.state, "route", ""))
-    texts = [value for name, value in typed.items() if name != "for" and isinstance(value, str) and value]
-    return failed(request, 503, "unavailable", kept="\n\n".join(texts))
+    return failed(request, 503, "unavailable", kept=words_of(typed))
+
+
+def words_of(typed: Mapping[str, Any]) -> str:
+    """What somebody wrote in a form, without what they chose."""
+    wrote = [value for name, value in typed.items() if name in _WRITTEN or name.startswith("survey.")]
+    return "\n\n".join(text for text in wrote if isinstance(text, str) and not text.isdecimal() and text)
 
 
 def failed(request: Request, status: int, why: str, *, details: str = "", kept: str = "") -> Response:

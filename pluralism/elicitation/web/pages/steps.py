@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from pluralism.elicitation.interview import Interview
@@ -158,8 +159,6 @@ def vote(
 @allow(Role.PARTICIPANT, rate=Rate.ACTION)
 async def survey(request: Request, key: Key, expected: Expected = None) -> Response:
     """Answer the exit survey, and the questions about oneself."""
-    from fastapi.concurrency import run_in_threadpool
-
     form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
     about = {name[6:]: value or None for name, value in form.items() if name.startswith("about.")}
     given = {name[7:]: value for name, value in form.items() if name.startswith("survey.")}
