@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pluralism.extras import require
+
 _NAMES = {
     "Agent": "agents.agent",
     "AgentComparison": "comparison",
@@ -137,8 +139,14 @@ if TYPE_CHECKING:
     from pluralism.progress.wrappers import OracleInfo, QueryBudget
 
 
+# What stands on Gymnasium; agents, runs and scores need no extra.
+_ENVIRONMENTS = ("environment", "registration", "vector_environment", "wrappers")
+
+
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
+        if _NAMES[name] in _ENVIRONMENTS:
+            require("gymnasium", extra="progress", purpose=f"pluralism.progress.{name}")
         return getattr(importlib.import_module(f"pluralism.progress.{_NAMES[name]}"), name)
     raise AttributeError(f"module 'pluralism.progress' has no attribute {name!r}")
 

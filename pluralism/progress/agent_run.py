@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from gymnasium.utils.seeding import np_random
 from jaxtyping import Float
 
 from pluralism.errors import UsageError
@@ -42,7 +41,7 @@ class AgentRun:
     mean : array of shape (seeds, periods, dim)
     groups : array of shape (seeds, periods, groups, dim)
     n_answers : int
-        Votes asked for in one history.
+        Votes heard in one history, in the periods in which the agent acts.
     seconds : float
         That the agent itself took, for all seeds.
     """
@@ -101,7 +100,8 @@ def run_agent(task: Task, agent: Agent, seeds: Sequence[int], *, name: str | Non
         raise UsageError("There is no seed, or questions are to be chosen.", fix='Give seeds, and queries="random".')
     n = len(seeds)
     episodes = Episodes(task, n)
-    before = episodes.reset(np.arange(n), [np_random(int(seed))[0] for seed in seeds])
+    # As Gymnasium seeds an environment, so that the histories are those of reset(seed=...).
+    before = episodes.reset(np.arange(n), [np.random.default_rng(int(seed)) for seed in seeds])
     seen = episodes.observe()
     started = time.perf_counter()
     if isinstance(agent, Oracle):

@@ -55,7 +55,7 @@ class AgentResult:
     measures : dict of str to Estimate
         `cost` and what `pluralism.progress.metrics.measures` gives.
     n_answers : int
-        Votes asked for in one history.
+        Votes heard in one history, in the periods in which the agent acts.
     seconds : float
         The agent's own time for one history.
     """

@@ -66,9 +66,7 @@ class LinearGaussian:
                 before = self.transition[t] @ after[t] @ self.transition[t].T + self.noise[t]
         return after, gains
 
-    def filter(
-        self, surveys: Float[np.ndarray, "*batch periods dim"]
-    ) -> Float[np.ndarray, "*batch periods dim {len(self.start_mean)}"]:
+    def filter(self, surveys: Float[np.ndarray, "*batch periods dim"]) -> Float[np.ndarray, "*batch periods dim state"]:
         """Posterior means of the state after the survey of each period (Kalman's filter)."""
         _, gains = self.covariances()
         means = np.empty((*surveys.shape, len(self.start_mean)))

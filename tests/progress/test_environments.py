@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 
 import gymnasium as gym
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from pluralism.errors import DataError, UsageError
+import pluralism.progress
+from pluralism.errors import DataError, MissingExtraError, UsageError
+from pluralism.progress.agent_run import run_agent
+from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.registration import register_environments
 from pluralism.progress.simulated_drift import SimulatedDrift
@@ -234,3 +238,29 @@ def test_settings_that_do_not_fit_are_refused(settings: dict, match: str) -> Non
 def test_an_id_may_name_the_module_that_registers_it() -> None:
     env = gym.make("pluralism.progress.registration:pluralism/Predict-v0", horizon=2, dims=4)
     assert env.unwrapped.task.ahead == 2 and env.action_space.shape == (4,)
+
+
+def test_runs_of_agents_are_the_histories_of_the_environments() -> None:
+    env = TemporalEnv("coevolve", dims=3)
+    observation, info = env.reset(seed=8)
+    agent = make_agent("lqg")
+    agent.begin(env.task, {name: part[None] for name, part in info["initial"].items()})
+    losses, ended = [], False
+    while not ended:
+        values = agent.act({name: np.asarray(part)[None] for name, part in observation.items()})
+        observation, reward, ended, _, _ = env.step(values[0] / env.task.value_range)
+        losses.append(-reward)
+    np.testing.assert_allclose(run_agent(env.task, make_agent("lqg"), [8]).loss[0], losses)
+
+
+def test_flattened_observations_work(recwarn: pytest.WarningsRecorder) -> None:
+    env = gym.wrappers.FlattenObservation(gym.make("pluralism/Follow-v0", **SMALL, n_votes=3))
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space and observation.ndim == 1 and not recwarn
+
+
+def test_without_gymnasium_the_line_to_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(MissingExtraError, match="needs the module 'gymnasium'") as caught:
+        pluralism.progress.TemporalVectorEnv  # noqa: B018
+    assert "pluralism[progress]" in str(caught.value)
