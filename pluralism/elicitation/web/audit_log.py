@@ -20,6 +20,7 @@ from pluralism.elicitation.web.event_rows import event_digest
 from pluralism.elicitation.web.sealed_votes import sealed_graph
 from pluralism.elicitation.web.studies import load_study
 from pluralism.elicitation.web.study_transaction import entry_content
+from pluralism.elicitation.web.text_digests import card_digest, story_digest
 from pluralism.errors import UsageError
 
 __all__ = ["AuditLog", "Heads", "LogEntry", "StudyAudit"]
@@ -189,6 +190,7 @@ class AuditLog:
             rows = connection.execute(select(tables.audit).where(log.study_id == study_id).order_by(log.number)).all()
             faults = _faults_of_entries(rows)
             faults += _faults_of_events(connection, study_id, rows)
+            faults += _faults_of_texts(connection, study_id, rows)
         heads = [START, *chain_heads(row.digest for row in rows)]
         found = Heads(votes.head, heads[-1].hex(), votes.n_votes + votes.n_erased, len(rows))
         if found != stored:
@@ -243,6 +245,37 @@ def _faults_of_events(connection: Connection, study_id: str, rows: Sequence[Any]
         if said.get((name, seq)) != digest
     ]
     faults += [f"Event {seq} of participant {name} is gone." for name, seq in said.keys() - there.keys()]
+    return sorted(faults)
+
+
+def _faults_of_texts(connection: Connection, study_id: str, rows: Sequence[Any]) -> list[str]:
+    """Compare cards and stories with what the log says about them; of deleted ones it says nothing."""
+    cards: dict[str, str] = {}
+    stories: dict[str, str] = {}
+    for row in rows:
+        details = json.loads(row.details or "{}")
+        cards |= details.get("cards", {})
+        stories |= details.get("stories", {})
+    card, told = tables.cards.c, tables.hypotheses.c
+    shown = connection.execute(
+        select(card.id, card.document, card.context).where(card.study_id == study_id, card.document.is_not(None))
+    )
+    faults = [
+        f"The text of card {name} is not the one that was logged."
+        for name, document, context in shown
+        if card_digest(name, document, context) != cards.get(name)
+    ]
+    # The entry about a story goes with the participant for whom it was written; the story may stay for others.
+    written = connection.execute(
+        select(told.id, told.source_id, told.wiser_id, told.context, told.story, told.salt).where(
+            told.study_id == study_id, told.story.is_not(None)
+        )
+    )
+    faults += [
+        f"Story {row.id} is not the one that was logged."
+        for row in written
+        if row.id in stories and (row.salt is None or story_digest(*row) != stories[row.id])
+    ]
     return sorted(faults)
 
 

@@ -64,7 +64,7 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
     connection.execute(
         update(tables.hypotheses)
         .where(or_(stories.source_id.in_(own), stories.wiser_id.in_(own)))
-        .values(story=None, active=False)
+        .values(story=None, salt=None, active=False)
     )
     connection.execute(delete(tables.demographics).where(tables.demographics.c.participant_id == participant_id))
     n_votes = _empty_votes(study, participant_id)

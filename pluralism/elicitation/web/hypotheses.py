@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from pluralism.elicitation.hypothesis import UpgradeHypothesis
 from pluralism.elicitation.interview.participant_text import clean
@@ -13,13 +13,15 @@ from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.built_graph import study_cards
 from pluralism.elicitation.web.database import Database
 from pluralism.elicitation.web.event_rows import ERASED
+from pluralism.elicitation.web.recording import add_story
 from pluralism.elicitation.web.studies import load_study
-from pluralism.elicitation.web.study_transaction import Clock, new_id, study_transaction
+from pluralism.elicitation.web.study_transaction import Clock, study_transaction
 from pluralism.errors import NotFoundError, UsageError
 
 __all__ = ["Hypotheses", "HypothesisRow"]
 
 _STORY = 4000
+_ORGANISER = "organiser"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Hypotheses:
         """
         if source == wiser:
             raise UsageError("A hypothesis leads from one value to another.", fix="Name two cards.")
-        told, name = clean(story, most=_STORY, what="The story"), new_id()
+        told = clean(story, most=_STORY, what="The story")
         with study_transaction(self._database, study_id, self._clock()) as study:
             case = load_study(study.connection, study_id).case
             if context not in {text for one in case.contexts for text in one.text.values()}:
@@ -129,23 +131,10 @@ class Hypotheses:
             for card in (source, wiser):
                 if card not in cards:
                     raise NotFoundError(f"The study has no card {card!r}.", fix="Was it hidden or deleted?")
-            study.connection.execute(
-                insert(tables.hypotheses).values(
-                    id=name,
-                    study_id=study_id,
-                    position=study.position,
-                    from_ballot=False,
-                    source_id=source,
-                    wiser_id=wiser,
-                    context=context,
-                    story=told,
-                    model="organiser",
-                    active=True,
-                )
-            )
-            study.log(by, "hypothesis added", name)
+            name, digest = add_story(study, source, wiser, context, told, _ORGANISER, from_ballot=False)
+            study.log(by, "hypothesis added", name, {"stories": {name: digest}})
             study.changed()
-        hypothesis = UpgradeHypothesis(source, wiser, context, told, "organiser")
+        hypothesis = UpgradeHypothesis(source, wiser, context, told, _ORGANISER)
         return HypothesisRow(name, hypothesis, "organiser", True, 0, 0, 0)
 
     def retire(self, study_id: str, hypothesis_id: str, *, by: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
@@ -23,8 +24,9 @@ from pluralism.elicitation.interview.state import InterviewState
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.event_rows import event_digest, payload_of
 from pluralism.elicitation.web.study_transaction import StudyTransaction, new_id
+from pluralism.elicitation.web.text_digests import card_digest, story_digest
 
-__all__ = ["add_card", "add_merge", "record"]
+__all__ = ["add_card", "add_merge", "add_story", "record"]
 
 
 def record(study: StudyTransaction, participant_id: str, event: Event, state: InterviewState) -> None:
@@ -40,7 +42,8 @@ def record(study: StudyTransaction, participant_id: str, event: Event, state: In
         What it leads to.
     """
     body = event.body
-    stories = [_story(study, item) for item in body.items] if isinstance(body, BallotDrawn) else []
+    known: dict[str, str] = {}
+    stories = [_story(study, item, known) for item in body.items] if isinstance(body, BallotDrawn) else []
     row = {
         "participant_id": participant_id,
         "seq": event.seq,
@@ -51,8 +54,11 @@ def record(study: StudyTransaction, participant_id: str, event: Event, state: In
         "salt": secrets.token_bytes(SALT_BYTES),
     }
     study.connection.execute(insert(tables.events).values(**row))
+    logged: dict[str, Any] = {"seq": event.seq, "digest": event_digest(row).hex()}
+    if known:
+        logged["stories"] = known
     if isinstance(body, CardConfirmed) and state.card is not None:
-        add_card(study, state.card, state.begun.language, participant_id=participant_id)
+        logged["cards"] = dict([add_card(study, state.card, state.begun.language, participant_id=participant_id)])
     if isinstance(body, DuplicateJudged) and body.verdict == "same":
         add_merge(study, "card", _own_card(study, participant_id), body.card_id, participant_id)
     if isinstance(body, Voted):
@@ -60,7 +66,7 @@ def record(study: StudyTransaction, participant_id: str, event: Event, state: In
     _update_participant(study, participant_id, event, state)
     if isinstance(body, BallotDrawn) or state.stage == "done":
         study.changed()
-    study.log(participant_id, event.kind, None, {"seq": event.seq, "digest": event_digest(row).hex()})
+    study.log(participant_id, event.kind, None, logged)
 
 
 def add_card(
@@ -70,9 +76,9 @@ def add_card(
     *,
     participant_id: str | None = None,
     content_id: str | None = None,
-) -> str:
-    """Add a card under a random id, which is returned: ids made of content would tell what it was after a deletion."""
-    name = new_id()
+) -> tuple[str, str]:
+    """Add a card; its id, which is random (one made of the content would tell it after a deletion), and its digest."""
+    name, document = new_id(), json.dumps(card.model_dump(mode="json", exclude={"context"}))
     study.connection.execute(
         insert(tables.cards).values(
             id=name,
@@ -82,13 +88,43 @@ def add_card(
             content_id=content_id,
             language=language,
             context=card.context,
-            document=json.dumps(card.model_dump(mode="json", exclude={"context"})),
+            document=document,
             at=study.at,
             hidden=False,
         )
     )
     study.changed()
-    return name
+    return name, card_digest(name, document, card.context)
+
+
+def add_story(
+    study: StudyTransaction,
+    source: str,
+    wiser: str,
+    context: str,
+    story: str | None,
+    model: str,
+    *,
+    from_ballot: bool,
+) -> tuple[str, str]:
+    """Add a story about two cards; its id and its digest. None stands for a story that may not be kept any more."""
+    name, salt = new_id(), secrets.token_bytes(SALT_BYTES)
+    study.connection.execute(
+        insert(tables.hypotheses).values(
+            id=name,
+            study_id=study.study_id,
+            position=study.position,
+            from_ballot=from_ballot,
+            source_id=source,
+            wiser_id=wiser,
+            context=context,
+            story=story,
+            salt=None if story is None else salt,
+            model=model,
+            active=story is not None,
+        )
+    )
+    return name, story_digest(name, source, wiser, context, story or "", salt)
 
 
 def add_merge(study: StudyTransaction, kind: str, source: str, into: str, by: str) -> int:
@@ -104,41 +140,31 @@ def add_merge(study: StudyTransaction, kind: str, source: str, into: str, by: st
     return int(number or 0)
 
 
-def _story(study: StudyTransaction, item: BallotItem) -> str:
-    """The id of the story of an item: that of the pool, or of a new one."""
-    known = tables.hypotheses.c
+def _story(study: StudyTransaction, item: BallotItem, added: dict[str, str]) -> str:
+    """The id of the story of an item: that of the pool, or of a new one, which goes into `added` with its digest."""
+    told = tables.hypotheses.c
     found = study.connection.scalar(
-        select(known.id)
+        select(told.id)
         .where(
-            known.study_id == study.study_id,
-            known.source_id == item.source_id,
-            known.wiser_id == item.wiser_id,
-            known.context == item.context,
-            known.story == item.story,
+            told.study_id == study.study_id,
+            told.source_id == item.source_id,
+            told.wiser_id == item.wiser_id,
+            told.context == item.context,
+            told.story == item.story,
         )
-        .order_by(known.position)
+        .order_by(told.position)
         .limit(1)
     )
     if found is not None:
         return found
-    name, card = new_id(), tables.cards.c
     # A card may have been deleted while the story about it was written.
+    card = tables.cards.c
     pair = (card.id.in_((item.source_id, item.wiser_id)), card.document.is_(None))
-    told = study.connection.scalar(select(card.id).where(*pair).limit(1)) is None
-    study.connection.execute(
-        insert(tables.hypotheses).values(
-            id=name,
-            study_id=study.study_id,
-            position=study.position,
-            from_ballot=True,
-            source_id=item.source_id,
-            wiser_id=item.wiser_id,
-            context=item.context,
-            story=item.story if told else None,
-            model=item.story_source.by,
-            active=told,
-        )
+    story = item.story if study.connection.scalar(select(card.id).where(*pair).limit(1)) is None else None
+    name, digest = add_story(
+        study, item.source_id, item.wiser_id, item.context, story, item.story_source.by, from_ballot=True
     )
+    added[name] = digest
     return name
 
 

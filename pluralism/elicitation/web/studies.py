@@ -249,18 +249,24 @@ def _add_starting_cards(study: StudyTransaction, protocol: Protocol, case: Case)
     card = tables.cards.c
     shared = [language for language in protocol.languages if language in case.languages]
     first: list[str] = []
+    added: dict[str, str] = {}
     for language in shared:
-        names = []
+        names: list[str] = []
         for start in case.starting_cards(language):
-            known = study.connection.scalar(
+            name = study.connection.scalar(
                 select(card.id).where(
                     card.study_id == study.study_id, card.content_id == start.id, card.language == language
                 )
             )
-            names.append(known or add_card(study, CardText.of(start), language, content_id=start.id))
-            if known is None and first:
-                add_merge(study, "card", names[-1], first[len(names) - 1], _SERVICE)
+            if name is None:
+                name, digest = add_card(study, CardText.of(start), language, content_id=start.id)
+                added[name] = digest
+                if first:
+                    add_merge(study, "card", name, first[len(names)], _SERVICE)
+            names.append(name)
         first = first or names
+    if added:
+        study.log(_SERVICE, "cards added", None, {"cards": added})
     _merge_contexts(study, case, shared)
 
 

@@ -205,6 +205,7 @@ hypotheses = Table(
     Column("wiser_id", _ID, ForeignKey("cards.id"), nullable=False, index=True),
     Column("context", Text, nullable=False),
     Column("story", Text),
+    Column("salt", LargeBinary(16)),
     Column("model", Text, nullable=False),
     Column("active", Boolean, nullable=False),
 )

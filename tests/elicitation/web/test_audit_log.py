@@ -39,13 +39,7 @@ def test_a_study_that_nobody_touched_holds(service, study, voted) -> None:
     assert audit.to_dict()["ok"] is True and "hold" in repr(audit)
 
 
-vote, event, entry, person, whole = (
-    tables.votes.c,
-    tables.events.c,
-    tables.audit.c,
-    tables.participants.c,
-    tables.studies.c,
-)
+vote, event, entry, card = tables.votes.c, tables.events.c, tables.audit.c, tables.cards.c
 CHANGES = {
     "an answer": update(tables.votes).where(vote.number == 3).values(answer="not_sure"),
     "who voted": update(tables.votes).where(vote.number == 3).values(participant_id=None),
@@ -58,6 +52,13 @@ CHANGES = {
     .where(event.kind == "answered")
     .values(payload=func.replace(event.payload, "grandmother", "grandfather")),
     "the last event of somebody": delete(tables.events).where(event.kind == "survey_answered"),
+    "a card of somebody": update(tables.cards)
+    .where(card.participant_id.is_not(None))
+    .values(document=func.replace(card.document, "storm", "sun")),
+    "a card of the case": update(tables.cards)
+    .where(card.participant_id.is_(None))
+    .values(document=func.replace(card.document, "a", "b")),
+    "a story": update(tables.hypotheses).values(story="I changed my mind."),
     "who did something": update(tables.audit).where(entry.number == 1).values(actor="nobody"),
     "what was done": update(tables.audit).where(entry.number == 1).values(action="slept"),
     "another salt and content": update(tables.audit)

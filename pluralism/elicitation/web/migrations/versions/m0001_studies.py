@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.Column("wiser_id", sa.String(32), nullable=False),
         sa.Column("context", sa.Text(), nullable=False),
         sa.Column("story", sa.Text()),
+        sa.Column("salt", sa.LargeBinary(16)),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["cards.id"], name="fk_hypotheses_source_id_cards"),
