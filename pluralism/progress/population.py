@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pluralism.errors import UsageError
+from pluralism.progress.numeric_settings import require_numbers
 from pluralism.progress.population_run import PopulationRun
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.random import RNG, as_generator
@@ -78,6 +79,7 @@ class Population:
     replacement: float = 0.0
 
     def __post_init__(self) -> None:
+        require_numbers(self, whole=("n_users",), real=("cohesion", "user_noise", "replacement"))
         if self.n_users < len(self.drift.shares):
             raise UsageError(f"{self.n_users} people cannot fill the groups.", fix="Raise n_users.")
         rates = np.atleast_1d(self.influence)

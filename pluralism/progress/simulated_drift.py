@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 from pluralism.errors import UsageError
 from pluralism.progress.linear_gaussian import LinearGaussian
+from pluralism.progress.numeric_settings import require_numbers
 from pluralism.progress.value_process import Paths
 
 __all__ = ["PRESETS", "SimulatedDrift"]
@@ -115,6 +116,10 @@ class SimulatedDrift:
     name: str = field(default="simulated", compare=False)
 
     def __post_init__(self) -> None:
+        noises = ("mean_noise", "trend_noise", "group_noise", "group_trend_noise")
+        scales = (*noises, "start", "group_start", "start_trend", "shock", "spread")
+        rates = ("damping", "cohesion", "cycle_length", "curve_width")
+        require_numbers(self, whole=("n_periods", "dims"), real=(*scales, *rates))
         if self.n_periods < 3 or self.dims < 1:
             raise UsageError(
                 f"{self.n_periods} periods of {self.dims} dimensions are too few.", fix="Use n_periods>=3 and dims>=1."
@@ -125,10 +130,9 @@ class SimulatedDrift:
             )
         if self.trend not in ("damped", "s_curve", "cycle"):
             raise UsageError(f"There is no trend {self.trend!r}.", fix="Use damped, s_curve or cycle.")
-        scales = ("mean_noise", "trend_noise", "group_noise", "group_trend_noise", "start", "group_start")
-        for name in (*scales, "start_trend", "shock", "spread"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise UsageError(f"{name} must be a number of at least 0, not {getattr(self, name)}.", fix="Set it.")
+        for name in scales:
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}.", fix=f"Raise {name}.")
         if not 0 <= self.damping <= 1 or not -1 < self.cohesion < 1:
             raise UsageError(
                 f"damping {self.damping} or cohesion {self.cohesion} is out of range.",

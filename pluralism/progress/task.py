@@ -13,6 +13,7 @@ from pluralism.errors import UsageError
 from pluralism.progress.coevolution import Influence, coevolving, joined
 from pluralism.progress.item_bank import ItemBank
 from pluralism.progress.linear_gaussian import LinearGaussian
+from pluralism.progress.numeric_settings import require_numbers
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.value_process import ValueProcess
 
@@ -96,6 +97,17 @@ class Task:
         for name, kinds in (("kind", Kind), ("metric", Metric), ("action", ActionMode), ("queries", Queries)):
             _one_of(name, getattr(self, name), get_args(kinds))
         _one_of("influence", self.influence, get_args(Influence))
+        require_numbers(
+            self,
+            whole=("horizon", "n_queries", "n_votes"),
+            real=("history_weight", "influence_weight", "learning_rate", "value_range"),
+        )
+        if self.survey_noise is not None:
+            require_numbers(self, real=("survey_noise",))
+        if not isinstance(self.epochs, tuple) or len(self.epochs) != 2:
+            raise UsageError(f"epochs must be two numbers, not {self.epochs!r}.", fix="Use epochs=(1, 2).")
+        if self.items is not None and not isinstance(self.items, ItemBank):
+            raise UsageError(f"items must be an ItemBank, not {self.items!r}.", fix="Make one with ItemBank.")
         if self.process.n_periods < 3:
             raise UsageError(
                 f"A history of {self.process.n_periods} periods is too short.", fix="Use at least 3 periods."

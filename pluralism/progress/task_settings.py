@@ -60,6 +60,8 @@ def task_of(
 ) -> Task:
     """A task from the name of its kind ("follow", or "Follow-v0"), its process and the settings of `Task`.
 
+    On a command line `survey_noise` may be "none", and `epochs` a list.
+
     Raises
     ------
     UsageError
@@ -71,5 +73,9 @@ def task_of(
     if unknown:
         known = ", ".join(name for name in Task.__dataclass_fields__ if name not in ("kind", "process"))
         raise UsageError(f"There is no setting {unknown[0]!r}.", fix=f"Use some of {known}.")
+    if settings.get("survey_noise") == "none":
+        settings["survey_noise"] = None
+    if isinstance(settings.get("epochs"), list):
+        settings["epochs"] = tuple(settings["epochs"])
     name: Any = KINDS.get(kind.removeprefix("pluralism/"), kind)
     return Task(kind=name, process=process_of(process, n_periods=n_periods, dims=dims), **settings)
