@@ -44,7 +44,8 @@ def allow(role: Role, *, rate: Rate = Rate.PAGE) -> Callable[[F], F]:
     """Let a role use an endpoint, so often; with a role among the organisers, those who may more."""
 
     def mark(endpoint: F) -> F:
-        endpoint.needed_role, endpoint.rate = role, rate  # type: ignore[attr-defined]
+        for name, value in (("needed_role", role), ("rate", rate)):
+            setattr(endpoint, name, value)
         return endpoint
 
     return mark
