@@ -54,6 +54,8 @@ _NAMES = {
     "make_agent": "agents.catalogue",
     "mean_answers": "answers",
     "measures": "metrics",
+    "model_respondent": "model_scorers",
+    "model_text_scorer": "model_scorers",
     "normalised_score": "scoring",
     "read_comparisons": "leaderboard",
     "register_environments": "registration",
@@ -98,6 +100,8 @@ __all__ = [
     "make_agent",
     "mean_answers",
     "measures",
+    "model_respondent",
+    "model_text_scorer",
     "normalised_score",
     "read_comparisons",
     "register_environments",
@@ -118,6 +122,7 @@ if TYPE_CHECKING:
     from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
     from pluralism.progress.linear_gaussian import LinearGaussian
     from pluralism.progress.metrics import measures
+    from pluralism.progress.model_scorers import model_respondent, model_text_scorer
     from pluralism.progress.option_orders import depermuted
     from pluralism.progress.panel_change import ThreeWaves, three_waves
     from pluralism.progress.population import Population
@@ -137,7 +142,6 @@ if TYPE_CHECKING:
     from pluralism.progress.value_scorer import ValueItems, ValueProfile
     from pluralism.progress.vector_environment import TemporalVectorEnv
     from pluralism.progress.wrappers import OracleInfo, QueryBudget
-
 
 # What stands on Gymnasium; agents, runs and scores need no extra.
 _ENVIRONMENTS = ("environment", "registration", "vector_environment", "wrappers")
