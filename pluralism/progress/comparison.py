@@ -53,7 +53,9 @@ class AgentResult:
     over_persistence : Estimate
         Between `persistence` (0) and the oracle (1).
     measures : dict of str to Estimate
-        `cost` and what `pluralism.progress.metrics.measures` gives.
+        `cost` and what `pluralism.progress.metrics.measures` gives; `worst_group` and what
+        `pluralism.progress.fidelity.distributional_fidelity` gives; `regret`, the cost above that of the oracle in the
+        same histories; and `published_score` under that metric.
     n_answers : int
         Votes heard in one history, in the periods in which the agent acts.
     seconds : float
@@ -261,6 +263,8 @@ def _result(run: AgentRun, runs: Mapping[str, AgentRun], oracle: str, level: flo
 
     found = measures(run, runs[BASELINE])
     found |= {"worst_group": worst_group(run), **distributional_fidelity(run)}
+    if oracle:
+        found["regret"] = objective(run) - objective(runs[oracle])
     if run.score is not None:
         found["published_score"] = run.score
     named = {"cost": found.pop("cost"), **found}

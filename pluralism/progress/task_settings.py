@@ -65,9 +65,11 @@ def task_of(
     Raises
     ------
     UsageError
-        If a setting does not exist.
+        If a setting does not exist, or settings come with a task that is made already.
     """
     if isinstance(kind, Task):
+        if settings or n_periods is not None or dims is not None:
+            raise UsageError("A task has its settings already.", fix="Change them with dataclasses.replace(task, ...).")
         return kind
     unknown = [name for name in settings if name not in Task.__dataclass_fields__]
     if unknown:

@@ -17,6 +17,7 @@ from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.registration import register_environments
 from pluralism.progress.simulated_drift import SimulatedDrift
+from pluralism.progress.task import Task
 from pluralism.progress.task_settings import KINDS
 from pluralism.progress.trajectory_table import TrajectoryTable
 from pluralism.progress.wrappers import OracleInfo, QueryBudget
@@ -233,6 +234,13 @@ def test_a_table_is_an_environment() -> None:
 def test_settings_that_do_not_fit_are_refused(settings: dict, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         TemporalEnv(**settings)
+
+
+def test_a_task_that_is_made_takes_no_settings() -> None:
+    task = Task(kind="follow")
+    assert TemporalEnv(task).task is task
+    with pytest.raises(UsageError, match="settings already"):
+        TemporalEnv(task, horizon=2)
 
 
 def test_an_id_may_name_the_module_that_registers_it() -> None:

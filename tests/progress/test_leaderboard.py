@@ -30,6 +30,7 @@ def test_the_oracle_is_one_and_the_reference_none(made: AgentComparison) -> None
     assert 0 < found["persistence"].score.low < found["persistence"].score.value < found["persistence"].score.high < 1
     assert found["persistence"].over_persistence.value == 0.0 == found["persistence"].measures["skill"].value
     assert found["kalman"].measures["coverage"].value == pytest.approx(0.9, abs=0.05)
+    assert found["kalman"].measures["regret"].value == 0.0 < found["persistence"].measures["regret"].low
     assert "1 is kalman" in repr(made) and made.settings == {"dims": 5, "horizon": 2}
     assert set(made.to_frame().column_names) == {"agent", "measure", "value", "low", "high", "reason"}
 
