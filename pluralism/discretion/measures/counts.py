@@ -18,7 +18,7 @@ from pluralism.evaluation.bootstrap import resample_users
 
 __all__ = ["CountedRows", "DiscretionCounts"]
 
-ROW_CELLS = 1 << 24
+ROW_CELLS = 1 << 22
 DRAW_CELLS = 1 << 26
 # Whole numbers below this are exact in single precision, in which resamples are multiplied.
 EXACT = 1 << 24

@@ -46,8 +46,8 @@ class Layout:
         return {
             "categories": parts[0],
             "agreement": parts[1].reshape(d, a, 2),
-            "by_principle": parts[2].reshape(d, a, c, 2),
-            "by_size": parts[3].reshape(d, a, c, 2),
+            "by_principle": parts[2].reshape(d, a, 2, c).swapaxes(2, 3),
+            "by_size": parts[3].reshape(d, a, 2, c).swapaxes(2, 3),
         }
 
     def to_wins(
@@ -81,8 +81,8 @@ def consensus_block(
     neither = np.clip(1.0 - left - right, 0.0, 1.0)
     indifferent = neither.prod(axis=1)
     # P(no principle is against), by leaving each principle out in turn
-    towards = np.stack([_times_all_others(left, 1.0 - right), _times_all_others(right, 1.0 - left)], axis=-1)
-    sizes = np.stack([_sizes(left, neither), _sizes(right, neither)], axis=-1)
+    towards = _times_all_others(left, 1.0 - right), _times_all_others(right, 1.0 - left)
+    sizes = _sizes(left, neither), _sizes(right, neither)
     consensus = np.stack([(1.0 - right).prod(axis=1), (1.0 - left).prod(axis=1)], axis=-1) - indifferent[:, None]
     consensus = np.clip(consensus, 0.0, 1.0)
     agreed = consensus.sum(axis=1)
@@ -91,8 +91,8 @@ def consensus_block(
     parts = [
         categories,
         np.einsum("ns,nasf->naf", consensus, follow).reshape(n, -1),
-        np.einsum("ncs,nasf->nacf", towards, follow, optimize=True).reshape(n, -1),
-        np.einsum("ncs,nasf->nacf", sizes, follow, optimize=True).reshape(n, -1),
+        _followed(towards, follow),
+        _followed(sizes, follow),
     ]
     return np.concatenate(parts, axis=1)
 
@@ -123,6 +123,17 @@ def wins_of(
         wins[a] = (left * for_left[:, None]).T @ right + (right * for_right[:, None]).T @ left
         np.fill_diagonal(wins[a], 0.0)
     return wins
+
+
+def _followed(
+    mass: tuple[Float[np.ndarray, "pairs principles"], Float[np.ndarray, "pairs principles"]],
+    follow: Float[np.ndarray, "pairs annotators sides ways"],
+) -> Float[np.ndarray, "pairs columns"]:
+    """Mass of either side times that of the verdicts with and against it: annotators, then ways, then principles."""
+    left, right = (side[:, None, None] for side in mass)
+    out = left * follow[:, :, 0, :, None]
+    out += right * follow[:, :, 1, :, None]
+    return out.reshape(len(out), -1)
 
 
 def _times_all_others(
