@@ -39,7 +39,7 @@ def judge_verdicts(
     progress: Callable[[int, int], object] | None = None,
     rng: RNG = 0,
 ) -> Verdicts:
-    """Verdicts of a judge on the pairs, averaged over both orders; a judge that contradicts itself has no opinion.
+    """Verdicts of a judge on the pairs, averaged over both orders; one that is as sure of either side has no opinion.
 
     Parameters
     ----------
