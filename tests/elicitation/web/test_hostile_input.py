@@ -55,8 +55,8 @@ def attacked():
     with quick_folder() as folder, live_service(folder / "x.db", rate=100.0) as live:
         study = live.study("<script>window.hacked=0</script>", count_partial=True)
         people = []
-        for k in range(0, len(ATTACKS), 4):
-            attack = " ".join(ATTACKS[k : k + 4])
+        for k in range(0, len(ATTACKS), 7):
+            attack = " ".join(ATTACKS[k : k + 7])
             somebody = live.visitor()
             somebody.join(live.link(study.id))
             somebody.fill("/interview/consent", scopes=["card", "chat", "research"])
@@ -80,7 +80,7 @@ def attacked():
                 somebody.fill("/interview/survey", **dict.fromkeys(scales, "1"), **{"survey.remarks": attack})
             people.append(somebody)
         admin = live.visitor().enter(live.link(None, "admin"))
-        assert len(people) == 5 and live.service.studies.counts(study.id).votes >= 12
+        assert len(people) == 3 and live.service.studies.counts(study.id).votes >= 8
         yield live, study, people, admin
 
 

@@ -103,6 +103,7 @@ def test_a_vote_can_be_changed_until_the_end(live):
     assert [(vote["answer"], vote["comment"]) for vote in kept["votes"]] == [("no_upgrade", "second thought")]
 
 
+@pytest.mark.slow
 def test_a_card_that_is_hidden_meanwhile_is_said_to_be_away(live):
     study = live.study()
     first = live.visitor()
@@ -183,6 +184,7 @@ def test_a_study_that_is_closed_and_a_link_that_is_used_up(live):
     assert second.go(f"{live.url}/join/{'x' * 43}").status == 404
 
 
+@pytest.mark.slow
 def test_demographics_are_counted_and_never_shown_for_few(live):
     from pluralism.elicitation.web.study import DemographicQuestion
 

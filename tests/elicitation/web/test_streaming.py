@@ -118,7 +118,13 @@ def test_two_windows_that_go_on_ask_the_model_once(live, fake):
 
 
 @pytest.mark.parametrize(
-    "step", [500, 429, "drop", Say("", finish="stop"), Say(QUESTION, cut=2), Say("see https://evil.example")]
+    "step",
+    [
+        500,
+        Say(QUESTION, cut=2),
+        Say("see https://evil.example"),
+        *(pytest.param(step, marks=pytest.mark.slow) for step in (429, "drop", Say("", finish="stop"))),
+    ],
 )
 def test_where_the_model_fails_the_script_goes_on_and_no_word_is_lost(live, fake, step):
     study, somebody = somebody_in(live)
