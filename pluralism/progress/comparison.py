@@ -14,6 +14,7 @@ from jaxtyping import Float
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.errors import DataError, UsageError
 from pluralism.progress.agent_run import AgentRun, run_agent
+from pluralism.progress.agents.agent import Oracle
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.fidelity import distributional_fidelity, worst_group
 from pluralism.progress.metrics import measures
@@ -60,6 +61,9 @@ class AgentResult:
         Votes heard in one history, in the periods in which the agent acts.
     seconds : float
         The agent's own time for one history.
+    oracle : str
+        Who is scored 1 beside this agent: for agents that know the truth one that knows it too. Empty where none is
+        known.
     """
 
     agent: str
@@ -68,6 +72,7 @@ class AgentResult:
     measures: dict[str, Estimate]
     n_answers: int
     seconds: float
+    oracle: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,7 +89,7 @@ class AgentComparison:
     n_seeds : int
     level : float
     oracle : str
-        The agent that is scored 1; empty where none is known.
+        The agent that is scored 1 among those that see what people say; empty where none is known.
     results : tuple of AgentResult
         By cost, the best first.
     """
@@ -118,6 +123,7 @@ class AgentComparison:
                 "measures": {name: part.__dict__ for name, part in each.measures.items()},
                 "n_answers": each.n_answers,
                 "seconds": each.seconds,
+                "oracle": each.oracle,
             }
             for each in self.results
         ]
@@ -152,6 +158,7 @@ class AgentComparison:
                     {name: _estimate(part) for name, part in row["measures"].items()},
                     int(row["n_answers"]),
                     float(row["seconds"]),
+                    str(row["oracle"]),
                 )
                 for row in document["results"]
             )
@@ -189,7 +196,8 @@ def run_agents(
     The reference, persistence and the oracle run in any case; they are listed where they are asked for. The oracle is
     Kalman's filter in "follow" and "predict" and the optimal policy on its estimates in "coevolve", as far as the law
     of the values is linear and Gaussian and surveys are taken; otherwise "follow" and "predict" are compared with who
-    knows the target, and "coevolve" has no oracle: its score is NaN with a reason.
+    knows the target, and "coevolve" has no oracle: its score is NaN with a reason. Agents that know the truth
+    themselves are compared with who knows the target, or in "coevolve" with the optimum of full information.
 
     Parameters
     ----------
@@ -223,10 +231,10 @@ def run_agents(
         raise UsageError(f"There is no environment {env!r}.", fix=f"Use {', '.join(KINDS)}.")
     task = task_of(name, process, n_periods=n_periods, dims=dims, **settings)
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    oracle = _oracle(task)
-    wanted = dict.fromkeys([*agents, REFERENCE, BASELINE, *([oracle] if oracle else [])])
+    oracles = {each: _oracle(task, knowing=isinstance(make_agent(each), Oracle)) for each in agents}
+    wanted = dict.fromkeys([*agents, REFERENCE, BASELINE, *filter(None, oracles.values())])
     runs = {each: run_agent(task, make_agent(each), chosen, name=each) for each in wanted}
-    results = [_result(runs[each], runs, oracle, level, n_bootstrap) for each in agents]
+    results = [_result(runs[each], runs, oracles[each], level, n_bootstrap) for each in agents]
     given = {**settings, **{k: v for k, v in (("n_periods", n_periods), ("dims", dims)) if v is not None}}
     return AgentComparison(
         name,
@@ -235,7 +243,7 @@ def run_agents(
         {key: value for key, value in given.items() if isinstance(value, str | int | float | tuple) or value is None},
         len(chosen),
         level,
-        oracle,
+        _oracle(task, knowing=False),
         tuple(sorted(results, key=lambda each: each.measures["cost"].value)),
     )
 
@@ -245,11 +253,12 @@ def objective(run: AgentRun) -> Float[np.ndarray, " seeds"]:
     return run.cost if run.score is None else 1.0 - run.score
 
 
-def _oracle(task: Task) -> str:
+def _oracle(task: Task, *, knowing: bool) -> str:
+    """Who is scored 1 beside agents that see what people say, or that know the truth."""
     exact = task.system is not None and bool(getattr(task.process, "exact", True)) and task.metric == "v2"
     if task.kind == "coevolve":
-        return "lqg" if exact else ""
-    return "kalman" if exact else "clairvoyant"
+        return ("riccati" if knowing else "lqg") if exact else ""
+    return "kalman" if exact and not knowing else "clairvoyant"
 
 
 def _result(run: AgentRun, runs: Mapping[str, AgentRun], oracle: str, level: float, n_bootstrap: int) -> AgentResult:
@@ -275,6 +284,7 @@ def _result(run: AgentRun, runs: Mapping[str, AgentRun], oracle: str, level: flo
         {key: _mean(values, level, n_bootstrap) for key, values in named.items()},
         run.n_answers,
         run.seconds / len(run.seeds),
+        oracle,
     )
 
 

@@ -35,6 +35,17 @@ def test_the_oracle_is_one_and_the_reference_none(made: AgentComparison) -> None
     assert set(made.to_frame().column_names) == {"agent", "measure", "value", "low", "high", "reason"}
 
 
+@pytest.mark.parametrize("env", ["Follow-v0", "Predict-v0", "Coevolve-v0"])
+def test_no_agent_beats_the_oracle_it_is_scored_beside(env: str) -> None:
+    names = ["uniform", "persistence", "pooled", "lifelong", "damped_trend", "kalman", "history", "lead"]
+    names.append("riccati" if env == "Coevolve-v0" else "state_oracle")
+    made = run_agents(env, names, seeds=20, dims=40)
+    for each in made.results:
+        assert each.score.value <= 1.0 + 1e-9 or each.score.low < 1.0, each
+    beside = {each.agent: each.oracle for each in made.results}
+    assert beside["kalman"] != beside["lead"] and "scored beside" in leaderboard_markdown([made])
+
+
 def test_it_survives_the_file(made: AgentComparison, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(made.to_json())
     read = read_comparisons(tmp_path)
