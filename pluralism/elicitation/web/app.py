@@ -35,8 +35,8 @@ from pluralism.elicitation.web.pages import (
     own_data,
     steps,
 )
-from pluralism.elicitation.web.pages.conduct import OneAtATime
 from pluralism.elicitation.web.pages.messages import failed, unavailable
+from pluralism.elicitation.web.pages.one_at_a_time import OneAtATime
 from pluralism.elicitation.web.service import Service
 from pluralism.elicitation.web.settings import Settings
 from pluralism.errors import (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
-from weakref import WeakValueDictionary
 
 from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -23,7 +21,7 @@ from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.study import Study
 from pluralism.errors import ConflictError, InterviewError, StorageError, UsageError
 
-__all__ = ["Expected", "Here", "Key", "OneAtATime", "TooLong", "act", "fitting", "show"]
+__all__ = ["Expected", "Here", "Key", "TooLong", "act", "fitting", "show"]
 
 Key = Annotated[str, Form(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 """By which a form that is sent twice counts once."""
@@ -48,35 +46,6 @@ class TooLong(InterviewError):
     def __init__(self, most: int) -> None:
         super().__init__("The text is too long.", fix=f"Use at most {most:,} characters.")
         self.most = most
-
-
-class OneAtATime:
-    """A lock for each interview, so that one that is asked to go on twice asks its model once."""
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-        self._guard = threading.Lock()
-
-    def of(self, participant: str) -> _Lock:
-        """The lock of one interview."""
-        with self._guard:
-            lock = self._locks.get(participant)
-            if lock is None:
-                lock = self._locks[participant] = _Lock()
-            return lock
-
-
-class _Lock:
-    """A lock that can be referred to weakly."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
 
 
 class Here:

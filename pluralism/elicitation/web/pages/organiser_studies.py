@@ -18,7 +18,7 @@ from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow, l
 from pluralism.elicitation.web.pages.organising import back_to, by, study_page
 from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.study import DemographicQuestion, InterviewerKind, Status, Study
-from pluralism.errors import PluralismError, UsageError
+from pluralism.errors import InterviewError, PluralismError, StorageError, UsageError
 
 __all__ = ["router"]
 
@@ -76,9 +76,9 @@ def create_study(
             count_partial=count_partial,
             demographics=_demographics(demographics_file),
         )
+    except StorageError:
+        raise
     except PluralismError as error:
-        if error.code == "PL050":
-            raise
         typed = {"title": title, "case": case, "protocol": protocol, "max_participants": max_participants}
         return _form(request, problem=f"{error.what} {error.fix or ''}".strip(), typed=typed, status=422)
     return back_to(study.id)
@@ -137,9 +137,7 @@ def change_settings(
             show_graph=show_graph,
             count_partial=count_partial,
         )
-    except (UsageError, PluralismError) as error:
-        if error.code not in ("PL001", "PL070"):
-            raise
+    except (UsageError, InterviewError) as error:
         has_model = request.app.state.interviewer is not None
         return study_page(
             request, study_id, "settings", problem=f"{error.what} {error.fix or ''}", status=422, has_model=has_model
