@@ -68,7 +68,7 @@ class PreferenceModel(BaseEstimator, ABC):
     decision*; where a model knows ties it has `predict_tie_proba` as well.
 
     Class attributes: `requires_features`; `takes` names the containers that `fit` understands (comparisons, ratings,
-    rankings); `places` says what describes a person; `transitive` whether rewards order predictions;
+    rankings); `transitive` whether rewards order predictions;
     `separates_parts` whether answers that have neither people, items nor features in common leave each other alone
     (not where one network reads them all); `spec` is the form of the learned state, by which `save` and `load` work;
     `nested` names attributes that are fitted models themselves.
@@ -77,7 +77,6 @@ class PreferenceModel(BaseEstimator, ABC):
     requires_features: ClassVar[bool] = False
     separates_parts: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ("comparisons",)
-    places: ClassVar[Places] = "groups"
     transitive: ClassVar[bool] = True
     nested: ClassVar[tuple[str, ...]] = ()
     spec: ClassVar[StateSpec]
@@ -92,6 +91,11 @@ class PreferenceModel(BaseEstimator, ABC):
         callback: Callback | None = None,
     ) -> Self:
         """Fit the model; with a checkpoint directory a killed fit can be called again and goes on."""
+
+    @property
+    def places(self) -> Places:
+        """What describes a person."""
+        return "groups"
 
     @abstractmethod
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:

@@ -16,7 +16,7 @@ from pluralism.errors import ConvergenceWarning, DataError, SeparationWarning, U
 from pluralism.files import Checkpoint
 from pluralism.models.attribute_ratings import attribute_labels, rating_features, ratings_digest
 from pluralism.models.attribute_space import attribute_space
-from pluralism.models.base import Callback
+from pluralism.models.base import Callback, Places
 from pluralism.models.direction_choice import DirectionChoice
 from pluralism.models.membership import Membership
 from pluralism.models.state import StateSpec, require_state
@@ -87,7 +87,7 @@ class DirectionalReward(DirectionChoice):
 
     requires_features = True
     takes = ("ratings",)
-    places = "factors"
+    places: Places = "factors"
     spec = StateSpec(
         arrays={
             "coef_": ("factors", "dim"),

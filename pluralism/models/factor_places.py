@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from pluralism.errors import UsageError
+from pluralism.models.base import Places
 from pluralism.models.linear import SPEC, LinearPreferenceModel
 from pluralism.models.membership import Membership
 from pluralism.models.state import extended
@@ -32,7 +33,7 @@ __all__ = ["PlacedByFactors", "beside", "fitted_proba", "flat"]
 class PlacedByFactors(LinearPreferenceModel):
     """Rewards of groups, and loadings of items and covariates on the factors of each person."""
 
-    places = "factors"
+    places: Places = "factors"
     spec = extended(
         SPEC,
         arrays={

@@ -137,7 +137,7 @@ class LowRankReward(PrototypeModel):
         self.rng = rng
 
     @property
-    def places(self) -> Places:  # type: ignore[override]
+    def places(self) -> Places:
         """What describes a person: weights on the simplex, or the factors that free weights are."""
         return "factors" if self.weights == "free" else "weights"
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
-from pluralism.models.base import Callback
+from pluralism.models.base import Callback, Places
 from pluralism.models.fitting import (
     Memory,
     Plan,
@@ -78,7 +78,7 @@ class PerUserRidge(LinearPreferenceModel):
     (20, 4)
     """
 
-    places = "factors"
+    places: Places = "factors"
     ties: ClassVar[str] = "half"
     spec = extended(
         SPEC,

@@ -75,7 +75,6 @@ class PrototypeModel(PreferenceModel):
     """
 
     requires_features = True
-    places: ClassVar[Places] = "weights"
     _number: ClassVar[str]
     _kinds: ClassVar[tuple[str, ...]] = ("mixture", "partition")
 
@@ -88,6 +87,11 @@ class PrototypeModel(PreferenceModel):
     tol: float
     rng: RNG
     control_: PreferenceModel | None
+
+    @property
+    def places(self) -> Places:
+        """What describes a person."""
+        return "weights"
 
     @abstractmethod
     def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:

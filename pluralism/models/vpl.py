@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.special import expit, ndtri
 
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
-from pluralism.models.base import Callback, PreferenceModel
+from pluralism.models.base import Callback, Places, PreferenceModel
 from pluralism.models.diagnosis import diagnose
 from pluralism.models.fitting import Memory, feature_unit
 from pluralism.models.membership import Membership
@@ -110,7 +110,7 @@ class VPL(PreferenceModel):
 
     requires_features: ClassVar[bool] = True
     separates_parts: ClassVar[bool] = False
-    places = "factors"
+    places: Places = "factors"
     spec = StateSpec(
         arrays=NETWORK
         | {
