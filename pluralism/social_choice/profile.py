@@ -370,7 +370,7 @@ def common_units(counts: Sequence[int | Fraction] | None, n: int) -> tuple[list[
 
 
 def apportioned(weights: Column | None, n: int, units: int) -> tuple[Int64[np.ndarray, " voters"], int]:
-    """Weights as whole units: whole numbers and simple fractions as they are, other shares rounded, equal ones alike."""
+    """Weights as whole units: whole numbers and simple fractions as they are, others rounded, equal ones alike."""
     if weights is None:
         return np.ones(n, dtype=np.int64), 1
     w = np.asarray(weights, dtype=float)
