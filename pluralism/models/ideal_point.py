@@ -32,7 +32,7 @@ NUDGE = 1e-4
 
 
 class IdealPoint(PrototypeModel):
-    """Ideal points in a space that all people share, mixed from prototypes (PAL-A).
+    r"""Ideal points in a space that all people share, mixed from prototypes (PAL-A).
 
     P(user u prefers left) = sigmoid(D(right, a_u) - D(left, a_u)), where D is the squared distance of an item's f to
     a_u = sum_k w_uk P_k, w_u on the simplex. As the square of a_u cancels, this is linear in w_u: prototype k rewards
@@ -95,12 +95,16 @@ class IdealPoint(PrototypeModel):
     Notes
     -----
     Where rewards are not linear in weights, map, prototypes and training users are learnt by minibatches (Adam, stopped
-    by held-out answers) from the linear fit on, whose convergence is what is reported; they minimise
-    sum_n loss_n + ridge / 2 |parameters|^2 - sum_u alpha . log w_u, where with a hinge loss_n is
-    y max(0, 1 - m) + (1 - y) max(0, 1 + m), m = |f(right) - a_u| - |f(left) - a_u|. Where there are too few answers to
-    hold any out, the linear fit stays. Users are placed by importance sampling from the prior. A hinge leaves the scale
-    of margins open: `sharpness_`, the number by which they are log-odds, is fitted to the held-out answers, so that
-    probabilities are calibrated on answers the map did not see.
+    by held-out answers) from the linear fit on, whose convergence is what is reported. With the parameters
+    :math:`\theta` they minimise
+
+    .. math:: \sum_n \ell_n + \frac{\rho}{2} \|\theta\|^2 - \sum_u \alpha \cdot \log w_u,
+
+    where a hinge has :math:`\ell_n = y \max(0, 1 - m) + (1 - y) \max(0, 1 + m)` of the margin
+    :math:`m = \|f(x_{right}) - a_u\| - \|f(x_{left}) - a_u\|`. Where there are too few answers to hold any out, the
+    linear fit stays. Users are placed by importance sampling from the prior. A hinge leaves the scale of margins open:
+    `sharpness_`, the number by which they are log-odds, is fitted to the held-out answers, so that probabilities are
+    calibrated on answers the map did not see.
 
     References
     ----------

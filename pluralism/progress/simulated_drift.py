@@ -45,9 +45,9 @@ class SimulatedDrift:
 
     .. math::
 
-        \mu_{g,t+1} &= \mu_{g,t} + b_{g,t} + \alpha (\bar\mu_t - \mu_{g,t}) + \epsilon_t + \epsilon_{g,t}
+        \mu_{g,t+1} = \mu_{g,t} + b_{g,t} + \alpha (\bar\mu_t - \mu_{g,t}) + \epsilon_t + \epsilon_{g,t}
 
-        b_{g,t+1} &= \rho_t\, b_{g,t} + \eta_t + \eta_{g,t}
+        b_{g,t+1} = \rho_t\, b_{g,t} + \eta_t + \eta_{g,t}
 
     so that the mean of everybody follows a linear-Gaussian law with two states, whatever the cohesion. With
     ``trend="cycle"`` (mean, trend) turn like a pendulum; with ``"s_curve"`` the trend follows the slope of a logistic
