@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -90,9 +91,12 @@ def test_whoever_hangs_up_finds_the_question_when_they_come_back(live, fake):
     response.read(20)
     response.close()
     connection.close()
-    # what they chose is there at once; going on waits for the question that is being written, and asks for no other
+    # what they chose is there at once; going on asks for no other question than the one that is being written
     somebody.go("/interview")
-    if "/interview/go-on" in somebody.actions:
+    for _ in range(100):
+        if "/interview/go-on" not in somebody.actions:
+            break
+        time.sleep(0.05)
         somebody.fill("/interview/go-on")
     assert QUESTION in somebody.text and len(fake.requests) == 1
 
@@ -115,6 +119,52 @@ def test_two_windows_that_go_on_ask_the_model_once(live, fake):
         thread.join()
     assert [events[-1][0] for _, events in outcomes] == ["end"] * 4
     assert len(fake.requests) == 1
+
+
+def test_somebody_whose_model_is_slow_keeps_nobody_waiting(folder, fake):
+    with live_service(folder / "x.db", llm=fake.url, llm_model="fake", threads=2, model_threads=1) as live:
+        study, somebody = somebody_in(live)
+        other_study = live.study("Another")
+        context = somebody.answer.page().form("/interview/context").choices["context"][0]
+        released = threading.Event()
+
+        def slow(body):
+            released.wait(20)
+            return QUESTION
+
+        fake.script = [slow]
+        participant = live.service.people.of_study(study.id)[0].id
+        live.service.people.interview(participant).choose_context(context, key="x")
+        somebody.go("/interview")
+        fields = list(somebody.answer.page().form("/interview/go-on").hidden.items())
+
+        def again():
+            browser = live.visitor()
+            browser.cookies = dict(somebody.cookies)
+            outcomes.append(browser.post("/interview/go-on", fields).status)
+
+        outcomes = []
+        first = threading.Thread(target=again)
+        first.start()
+        while not fake.requests:
+            time.sleep(0.01)
+        # those who ask again are answered while the model writes, and streams wait without a thread
+        others = [threading.Thread(target=again) for _ in range(6)]
+        streams = [threading.Thread(target=lambda: stream(live, somebody, "/interview/go-on")) for _ in range(4)]
+        for thread in (*streams, *others):
+            thread.start()
+        for thread in others:
+            thread.join(10)
+        assert outcomes == [303] * 6
+        visitor = live.visitor()
+        assert visitor.go("/health").status == 200
+        visitor.join(live.link(other_study.id))
+        visitor.talk("/interview/answer")
+        released.set()
+        for thread in (first, *streams):
+            thread.join(10)
+        assert outcomes == [303] * 7 and len(fake.requests) == 1
+        assert QUESTION in somebody.go("/interview").text
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import Form, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from pluralism.elicitation.interview import Interview, Interviewer
 from pluralism.elicitation.interview.card_form import advice, must_mend
@@ -19,7 +22,7 @@ from pluralism.elicitation.web.pages.streaming import streamed, wants_stream
 from pluralism.elicitation.web.people import People
 from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.study import Study
-from pluralism.errors import ConflictError, InterviewError, StorageError, UsageError
+from pluralism.errors import ConflictError, InterviewError, PluralismError, StorageError, UsageError
 
 __all__ = ["Expected", "Here", "Key", "TooLong", "act", "fitting", "show"]
 
@@ -64,7 +67,8 @@ class Here:
 
     def __init__(self, request: Request) -> None:
         self.request, self.participant_id = request, session_of(request).participant
-        self.interview: Interview = self._people.interview(self.participant_id, interviewer=self._interviewer())
+        self.model = self._model()
+        self.interview: Interview = self._people.interview(self.participant_id, interviewer=self.model)
 
     @cached_property
     def study(self) -> Study:
@@ -78,7 +82,7 @@ class Here:
         people: People = self.request.app.state.service.people
         return people
 
-    def _interviewer(self) -> Interviewer | None:
+    def _model(self) -> Interviewer | None:
         model: Interviewer | None = self.request.app.state.interviewer
         return model if model is not None and self.study.interviewer == "llm" else None
 
@@ -98,13 +102,23 @@ class Here:
         """What the study is called, to participants."""
         return self.interview.protocol.title[self.language]
 
-    def go_on(self, tell: Callable[[str | None], None] | None = None) -> None:
-        """Let the interviewer do what is due."""
-        if self.interview.state.due is None:
-            return
-        with self.request.app.state.one_at_a_time.of(self.participant_id):
-            self.interview.reload()
-            self.interview.advance(tell)
+    @property
+    def busy(self) -> bool:
+        """Whether the interviewer is at work for somebody who asked before."""
+        locked: bool = self.request.app.state.one_at_a_time.of(self.participant_id).locked()
+        return locked
+
+    async def go_on(self, tell: Callable[[str | None], None] | None = None) -> None:
+        """Let the interviewer do what is due: a model in threads of its own, so that pages never wait for it."""
+        app = self.request.app.state
+        async with app.one_at_a_time.of(self.participant_id):
+            limiter = None if self.model is None else app.model_threads
+            await anyio.to_thread.run_sync(self.advance, tell, limiter=limiter)
+
+    def advance(self, tell: Callable[[str | None], None] | None = None) -> None:
+        """Do what is due, in this thread."""
+        self.interview.reload()
+        self.interview.advance(tell)
 
 
 def act(
@@ -137,16 +151,43 @@ def act(
         do(place.interview)
         if wants_stream(request):
             return streamed(place.go_on, request)
-        place.go_on()
-    except StorageError as error:
-        return unavailable(request, error, typed)
-    except (ConflictError, InterviewError, UsageError) as error:
-        place.interview.reload()
-        if isinstance(error, ConflictError):
-            # What was typed was for a step that is over: it is shown beside the form of the next one, not in it.
-            typed = {name: value for name, value in typed.items() if name != "for"}
-        return show(place, problem=problem_of(error, translator(request, place.language)), typed=typed, status=409)
+        if place.interview.state.due is not None:
+            if place.model is not None:
+                return _WhenDone(place)
+            place.advance()
+    except (StorageError, ConflictError, InterviewError, UsageError) as error:
+        return _refusal(place, error, typed)
     return RedirectResponse("/interview", 303)
+
+
+class _WhenDone(Response):
+    """Answers when the model has; at once where it is at work for this interview already."""
+
+    def __init__(self, place: Here) -> None:
+        super().__init__()
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        answer: Response = RedirectResponse("/interview", 303)
+        if not self._place.busy:
+            try:
+                await self._place.go_on()
+            except (StorageError, ConflictError, InterviewError, UsageError) as error:
+                answer = await run_in_threadpool(_refusal, self._place, error, {})
+        await answer(scope, receive, send)
+
+
+def _refusal(place: Here, error: PluralismError, typed: Mapping[str, Any]) -> Response:
+    """Where the interview stands, with what was typed, and why it could not be used."""
+    if isinstance(error, StorageError):
+        return unavailable(place.request, error, typed)
+    place.interview.reload()
+    if isinstance(error, ConflictError):
+        # What was typed was for a step that is over: it is shown beside the form of the next one, not in it.
+        typed = {name: value for name, value in typed.items() if name != "for"}
+    t = translator(place.request, place.language)
+    return show(place, problem=problem_of(error, t), typed=typed, status=409)
 
 
 def show(

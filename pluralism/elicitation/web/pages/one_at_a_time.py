@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from weakref import WeakValueDictionary
 
 __all__ = ["OneAtATime"]
 
 
 class OneAtATime:
-    """Gives the lock of an interview; those that nobody holds are forgotten."""
+    """Gives the lock of an interview, to be waited for without a thread; those that nobody holds are forgotten."""
 
     def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-        self._guard = threading.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def of(self, participant: str) -> _Lock:
+    def of(self, participant: str) -> asyncio.Lock:
         """The lock of one interview."""
-        with self._guard:
-            lock = self._locks.get(participant)
-            if lock is None:
-                lock = self._locks[participant] = _Lock()
-            return lock
-
-
-class _Lock:
-    """A lock that can be referred to weakly."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        lock = self._locks.get(participant)
+        if lock is None:
+            lock = self._locks[participant] = asyncio.Lock()
+        return lock

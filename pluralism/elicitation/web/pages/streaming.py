@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -22,7 +21,7 @@ def wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("accept", "")
 
 
-def streamed(work: Callable[[Tell], None], request: Request) -> Response:
+def streamed(work: Callable[[Tell], Awaitable[None]], request: Request) -> Response:
     """The events of some work: ``piece`` and ``back`` while it goes on, then ``end``, or ``fail`` where it failed.
 
     The work goes on where the reader has left; what it does is in the store when they come back.
@@ -30,7 +29,7 @@ def streamed(work: Callable[[Tell], None], request: Request) -> Response:
     Parameters
     ----------
     work : callable
-        Gets a function that takes the pieces.
+        Gets a function that takes the pieces, from any thread.
     request : Request
     """
     from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -41,16 +40,16 @@ def streamed(work: Callable[[Tell], None], request: Request) -> Response:
         def tell(name: str, text: str = "") -> None:
             loop.call_soon_threadsafe(told.put_nowait, (name, text))
 
-        def run() -> None:
+        async def run() -> None:
             try:
-                work(lambda piece: tell("back") if piece is None else tell("piece", piece))
+                await work(lambda piece: tell("back") if piece is None else tell("piece", piece))
             except Exception as error:
                 log_failure(error, getattr(request.state, "route", ""))
                 tell("fail")
             else:
                 tell("end")
 
-        task = asyncio.create_task(_in_a_thread(run, request))
+        task = asyncio.create_task(run())
         request.app.state.tasks.add(task)
         task.add_done_callback(request.app.state.tasks.discard)
         while True:
@@ -60,7 +59,3 @@ def streamed(work: Callable[[Tell], None], request: Request) -> Response:
                 return
 
     return EventSourceResponse(events(), headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
-
-
-async def _in_a_thread(run: Callable[[], None], request: Request) -> None:
-    await anyio.to_thread.run_sync(run, limiter=request.app.state.model_threads)
