@@ -84,6 +84,13 @@ def edges_of(graph: MoralGraph | CountedGraph) -> set[tuple[Any, ...]]:
     return {tuple(row.values()) for row in counted.to_dict()["edges"]}
 
 
+def test_a_graph_of_which_every_vote_was_erased_comes_back(tmp_path: Path) -> None:
+    forgotten = seal(make_graph().with_votes([vote("ann", "a", "b"), vote("ann", "b", "a")])).forget("ann")
+    forgotten.write(tmp_path / "graph.json")
+    read = MoralGraph.read(tmp_path / "graph.json")
+    assert len(read.votes) == 2 and audit(read, head=audit(forgotten).head).ok
+
+
 @pytest.mark.parametrize("suffix", [".json", ".parquet"])
 def test_whole_graphs_come_back_whole(whole: MoralGraph, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"graph{suffix}"

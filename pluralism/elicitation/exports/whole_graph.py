@@ -128,7 +128,7 @@ def _columns(table: pa.Table) -> dict[str, list[Any]]:
 
 
 def _table(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
-    n = len(columns.get("participant", ()))
+    n = max(map(len, columns.values()), default=0)
     unknown = columns.keys() - set(SCHEMA.names)
     if unknown:
         raise ValueError(f"votes have no column {sorted(unknown)[0]!r}")
