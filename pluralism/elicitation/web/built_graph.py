@@ -16,7 +16,7 @@ from pluralism.elicitation.web.database_pool import card_of
 from pluralism.elicitation.web.sealed_votes import tombstones_of, vote_rows, vote_table
 from pluralism.elicitation.web.study import Study
 
-__all__ = ["BuiltGraph", "build_graph", "study_cards"]
+__all__ = ["BuiltGraph", "build_graph", "counted_people", "study_cards"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def build_graph(connection: Connection, study: Study) -> BuiltGraph:
     cards, withheld_cards = study_cards(connection, study.id)
     stories = _hypotheses(connection, study.id, cards)
     votes, withheld_votes = [], 0
-    finished, excluded = _people(connection, study)
+    finished, excluded = counted_people(connection, study)
     for row in vote_rows(connection, study.id):
         if row["participant_id"] in finished:
             if row["participant_id"] in excluded or not {row["source_id"], row["wiser_id"]} <= cards.keys():
@@ -83,7 +83,7 @@ def study_cards(connection: Connection, study_id: str) -> tuple[dict[str, Values
     return cards, len(rows) - len(cards)
 
 
-def _people(connection: Connection, study: Study) -> tuple[set[str], set[str]]:
+def counted_people(connection: Connection, study: Study) -> tuple[set[str], set[str]]:
     """Those whose interview counts, and those among all who are excluded."""
     people = tables.participants.c
     rows = connection.execute(

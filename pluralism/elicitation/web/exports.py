@@ -24,11 +24,11 @@ from pluralism.elicitation.exports.whole_graph import graph_to_dict
 from pluralism.elicitation.interview.fold import fold
 from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.web import tables
+from pluralism.elicitation.web.audit_export import audit_graph
 from pluralism.elicitation.web.database import Database
 from pluralism.elicitation.web.event_rows import events_of
 from pluralism.elicitation.web.graphs import Graphs, purges_of
 from pluralism.elicitation.web.people import RESEARCH
-from pluralism.elicitation.web.sealed_votes import sealed_graph
 from pluralism.elicitation.web.studies import load_study
 from pluralism.elicitation.web.study_transaction import Clock, new_id, study_transaction
 from pluralism.errors import UsageError
@@ -185,8 +185,7 @@ class Exports:
         with self._database.read() as connection:
             study = load_study(connection, study_id)
             if format == "audit":
-                sealed = sealed_graph(connection, study_id)
-                return (json.dumps(graph_to_dict(sealed)) + "\n").encode(), study.version
+                return (json.dumps(graph_to_dict(audit_graph(connection, study))) + "\n").encode(), study.version
             if format == "transcripts":
                 return _transcripts(connection, study_id), study.version
         stored = self._graphs.get(study_id, fresh=True)

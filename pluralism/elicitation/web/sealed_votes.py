@@ -17,9 +17,10 @@ from pluralism.elicitation.web.database_pool import card_of
 from pluralism.elicitation.web.erasure import DELETED
 from pluralism.elicitation.web.event_rows import ERASED
 
-__all__ = ["sealed_graph", "tombstones_of", "vote_rows", "vote_table"]
+__all__ = ["ERASED_VALUE", "sealed_graph", "tombstones_of", "vote_rows", "vote_table"]
 
-_ERASED_CARD = ValuesCard(ERASED, "", [ERASED])
+ERASED_VALUE = ValuesCard(ERASED, "", [ERASED])
+"""The card that stands for one without its text."""
 
 
 def sealed_graph(connection: Connection, study_id: str) -> MoralGraph:
@@ -32,7 +33,7 @@ def sealed_graph(connection: Connection, study_id: str) -> MoralGraph:
         select(card.id, card.document, card.context).where(card.study_id == study_id).order_by(card.position)
     )
     return MoralGraph(
-        {row.id: _ERASED_CARD if row.document is None else card_of(row.document, row.context) for row in cards},
+        {row.id: ERASED_VALUE if row.document is None else card_of(row.document, row.context) for row in cards},
         vote_table(vote_rows(connection, study_id)),
         tombstones=tombstones_of(connection, study_id),
     )

@@ -14,8 +14,10 @@ import pytest
 from web_studies import join, play, take_part
 
 from pluralism.data import Comparisons
+from pluralism.elicitation import hash_chain
 from pluralism.elicitation.exports.graph_files import read_any_graph
 from pluralism.elicitation.exports.tables import read_csv_folder
+from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.web import schema
 from pluralism.elicitation.web.backup import backup, restore
 from pluralism.elicitation.web.database import Database
@@ -76,6 +78,29 @@ def test_documents_hold_no_markup_of_participants(service, study, voted) -> None
         assert "<img src=x" not in content
     lines = service.exports.make(study.id, "transcripts", by="organiser").content.decode().splitlines()
     assert [json.loads(line)["participant"] for line in lines] == [attacker.id]
+
+
+def test_the_audit_holds_no_words_that_do_not_count(service, study, folder: Path) -> None:
+    hidden, excluded = (
+        take_part(service, study, say=f"The {word} keeper", vote_comment=f"{word} comment")
+        for word in ("lighthouse", "excluded")
+    )
+    begun = join(service, study).id
+    play(service, begun, until="survey", vote_comment="unfinished comment")
+    card = next(row for row in service.moderation.cards(study.id) if row.participant_id == hidden)
+    service.moderation.hide_card(study.id, card.id, reason="It names somebody.", by="anna")
+    service.moderation.exclude(excluded, reason="A machine.", by="anna")
+    take_part(service, study, vote_comment="counted comment")
+    made = service.exports.make(study.id, "audit", by="anna")
+    (folder / made.filename).write_bytes(made.content)
+    read = MoralGraph.read(folder / made.filename)
+    for text in (card.card.title, card.card.description, "excluded comment", excluded, "unfinished comment", begun):
+        assert text not in made.content.decode()
+    assert "counted comment" in made.content.decode()
+    counted = service.graphs.get(study.id).graph.votes.to_frame().drop_columns(["story"])
+    assert read.votes.to_frame().drop_columns(["story"]).equals(counted)
+    found = hash_chain.audit(read, head=service.audit.head(study.id).votes)
+    assert found.ok and found.since == 0 and found.n_votes + found.n_erased == service.studies.counts(study.id).votes
 
 
 def test_exports_are_listed_with_what_became_of_them(service, study, voted) -> None:
