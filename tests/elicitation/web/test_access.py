@@ -184,6 +184,25 @@ def test_forms_of_other_sites_and_other_sessions_are_refused(live, study, people
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
         assert raw(live, path, token, viewer.cookies, headers) == 403
     assert raw(live, path, token, viewer.cookies, {"Origin": live.url, "Sec-Fetch-Site": "same-origin"}) == 200
+    # what is no address is somebody else's too
+    for origin in ("http://[", "http://x:y", "x"):
+        assert raw(live, path, token, viewer.cookies, {"Origin": origin}) == 403
+
+
+@pytest.mark.parametrize("base_url", ["https://values.example", "https://Values.example:443/"])
+def test_behind_a_proxy_forms_come_from_the_address_that_people_use(folder, base_url):
+    with live_service(folder / "x.db", base_url=base_url) as live:
+        path = f"/organise/studies/{live.study().id}/proof"
+        admin = live.visitor().enter(live.link(None, "admin")).go(path)
+        token = admin.answer.page().form(path).hidden["form_token"]
+        for origin, status in (
+            ("https://values.example", 200),
+            ("http://values.example", 403),
+            ("https://values.example:8443", 403),
+            ("https://evil.example", 403),
+            (live.url, 200),
+        ):
+            assert raw(live, path, token, admin.cookies, {"Origin": origin}) == status, origin
 
 
 def raw(live, path, token, cookies, headers):
