@@ -95,7 +95,7 @@ def read_content(name_or_path: str | Path, kind: Kind, schema: type[C]) -> C:
         )
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"The file is not valid TOML: {error}.", where=str(path)) from error
     try:
         return schema.model_validate(document)

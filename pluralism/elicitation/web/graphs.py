@@ -250,4 +250,10 @@ def purges_of(connection: Connection, study_id: str) -> int:
 
 
 def _until(graph: MoralGraph, moment: datetime | None) -> MoralGraph:
-    return graph if moment is None else graph.until(moment.astimezone(UTC).replace(tzinfo=None).isoformat())
+    if moment is None:
+        return graph
+    try:
+        in_utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{moment.isoformat()} is no moment of this calendar.", fix="Give another.") from None
+    return graph.until(in_utc.replace(tzinfo=None).isoformat())

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from pluralism.elicitation.web.guards.forged_requests import refuse_forged
+from pluralism.elicitation.web.guards.form_encoding import refuse_other_encodings
 from pluralism.elicitation.web.guards.rate_limit import Rate, refuse_too_many
 from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.errors import AccessError
@@ -83,6 +84,7 @@ class GuardedRoute(APIRoute):
             if needed in _ORGANISERS:
                 await _check_organiser(request, needed)
             if request.method in _CHANGES:
+                refuse_other_encodings(request)
                 await refuse_forged(request)
             return await handle(request)
 

@@ -218,7 +218,7 @@ def _demographics(upload: UploadFile | str | None) -> tuple[DemographicQuestion,
         entry = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in entry["loc"])
         raise UsageError(f"{entry['msg']} ({where}).", fix="Each [[questions]] has id, text and options.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"The file of questions is not valid TOML: {error}.", fix="Mend the file.") from None
 
 
