@@ -225,20 +225,49 @@ def test_uploaded_files_are_read_as_data(folder):
             (b"\xff\xfe\x00", "TOML"),
             (b"name = [[[[", "TOML"),
             (b'name = "../../etc/passwd"', "name"),
+            (b"a = " + b"[" * 5_000, "TOML"),
+            (b"a = 1" + b"0" * 6_000, "TOML"),
         ]:
+            for field in ("protocol_file", "demographics_file"):
+                assert upload(live, admin, field, content)[0] == 422, (field, content[:20])
             answer = upload(live, admin, "case_file", content)
-            assert answer[0] == 422 and said.lower() in answer[1].lower(), (content, answer[1][-500:])
+            assert answer[0] == 422 and said.lower() in answer[1].lower(), (content[:20], answer[1][-500:])
             assert str(folder) not in answer[1] and "/tmp" not in answer[1]
         assert upload(live, admin, "case_file", b"x" * 3_000_000)[0] == 413
         assert live.service.studies.all() == ()
 
 
-def upload(live, visitor, field, content):
+@pytest.mark.parametrize("encoding", ["undefined", "punycode", "unicode_escape", "utf-16", 'utf-8"; charset="idna'])
+def test_forms_are_in_utf_8(folder, encoding):
+    with live_service(folder / "x.db") as live:
+        admin = live.visitor().enter(live.link(None, "admin"))
+        for charset, status in ((encoding, 400), ("UTF-8", 303)):
+            kind = f"multipart/form-data; boundary=--boundary; charset={charset}"
+            assert upload(live, admin, "case_file", b"", kind)[0] == status
+
+
+def test_numbers_and_moments_have_bounds(folder):
+    with live_service(folder / "x.db") as live:
+        where = f"/organise/studies/{live.study().id}"
+        admin = live.visitor().enter(live.link(None, "admin")).go(f"{where}/links")
+        fields = list(admin.answer.page().form(f"{where}/links").hidden.items())
+        for name in ("uses", "days", "count"):
+            for number in (-5, 0, 2**31, 2**63, "9" * 5_000):
+                sent = admin.post(f"{where}/links", [*fields, ("role", "participant"), (name, str(number))])
+                assert sent.status == 422, (name, number)
+        assert not live.service.links.of_study(admin.path.split("/")[3])
+        for moment in ("0001-01-01T00:00%2B23:59", "9999-12-31T23:59:59-23:59"):
+            for asked in (f"before={moment}", f"before=2020-01-01&after={moment}"):
+                assert admin.go(f"{where}/differences?{asked}").status == 200
+                assert "no moment" in admin.text
+
+
+def upload(live, visitor, field, content, kind="multipart/form-data; boundary=--boundary"):
     import http.client
     from urllib.parse import urlsplit
 
     token = visitor.go("/organise/new").answer.page().form("/organise/new").hidden["form_token"]
-    mark = b"----boundary"
+    mark = b"--boundary"
     parts = [
         b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s' % (mark, name.encode(), value.encode())
         for name, value in {
@@ -255,8 +284,7 @@ def upload(live, visitor, field, content):
     body = b"\r\n".join([*parts, b"--" + mark + b"--\r\n"])
     connection = http.client.HTTPConnection(urlsplit(live.url).netloc)
     cookie = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-    headers = {"Content-Type": f"multipart/form-data; boundary={mark.decode()}", "Cookie": cookie}
-    connection.request("POST", "/organise/new", body, headers)
+    connection.request("POST", "/organise/new", body, {"Content-Type": kind, "Cookie": cookie})
     response = connection.getresponse()
     said = response.status, response.read().decode()
     connection.close()

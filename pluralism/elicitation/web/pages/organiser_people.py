@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
+from pydantic import Field
 
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
 from pluralism.elicitation.web.guards.rate_limit import Rate
@@ -20,7 +21,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/organise/studies/{study_id}", route_class=GuardedRoute, default_response_class=HTMLResponse)
 Reason = Annotated[str, Form(max_length=2_000)]
 LinkRole = Literal["participant", "viewer", "moderator", "organiser"]
-_AT_ONCE = 500
+_AT_ONCE, _USES, _DAYS = 500, 100_000, 3_650
 
 
 @router.get("/links")
@@ -38,11 +39,11 @@ def make_links(
     role: Annotated[LinkRole, Form()] = "participant",
     label: Annotated[str, Form(max_length=200)] = "",
     count: Annotated[int, Form(ge=1, le=_AT_ONCE)] = 1,
-    uses: Annotated[int | Literal[""], Form()] = "",
-    days: Annotated[int | Literal[""], Form()] = "",
+    uses: Annotated[Annotated[int, Field(ge=1, le=_USES)] | Literal[""], Form()] = "",
+    days: Annotated[Annotated[int, Field(ge=1, le=_DAYS)] | Literal[""], Form()] = "",
 ) -> Response:
     """Make links; this answer is the only place where they can be read."""
-    ends = None if days == "" else datetime.now(UTC) + timedelta(days=max(1, min(days, 3_650)))
+    ends = None if days == "" else datetime.now(UTC) + timedelta(days=days)
     base, prefix = request.app.state.base_url(request), "join" if role == "participant" else "organise/enter"
     made = [
         request.app.state.service.links.create(
@@ -50,7 +51,7 @@ def make_links(
             role=role,
             by=by(request),
             label=label,
-            max_uses=None if uses == "" else max(1, uses),
+            max_uses=None if uses == "" else uses,
             expires_at=ends,
         )
         for _ in range(count)
