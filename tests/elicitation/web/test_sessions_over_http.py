@@ -57,6 +57,16 @@ def test_somebody_leaves_and_comes_back_by_their_own_link(live):
     assert "Mein Neffe weinte." in elsewhere.text and "/interview/answer" in elsewhere.actions
 
 
+def test_the_page_after_joining_can_be_loaded_again(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.go(live.link(study.id)).fill("", language="de")
+    shown = somebody.answer.page().inputs["way-back"]
+    again = somebody.go(somebody.path)
+    assert again.status == 200 and again.answer.page().inputs["way-back"] == shown
+    assert "/return/" in shown and live.service.studies.counts(study.id).joined == 1
+
+
 def test_deleting_takes_everything_away(live):
     study = live.study()
     somebody = live.visitor()

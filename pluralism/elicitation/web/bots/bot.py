@@ -98,7 +98,7 @@ class Bot:
         if form is None:
             raise PluralismError("The link does not lead to a study that can be joined.")
         answer = self.browser.post(path, [*form.hidden.items(), *self._first_choices(form)])
-        if answer.status != 200:
+        if answer.status != 303:
             raise PluralismError(f"Joining was answered by {answer.status}.")
 
     def _interview(self) -> None:

@@ -12,7 +12,7 @@ from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
 from pluralism.elicitation.web.guards.rate_limit import Rate
 from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.elicitation.web.links import Link
-from pluralism.elicitation.web.pages.conduct import Key
+from pluralism.elicitation.web.pages.conduct import Here, Key
 from pluralism.elicitation.web.pages.messages import failed
 from pluralism.elicitation.web.rendering import page, static_file, translator
 from pluralism.elicitation.web.study import Study
@@ -83,7 +83,7 @@ def welcome(request: Request, token: str) -> Response:
 @router.post("/join/{token}")
 @allow(Role.ANYBODY, rate=Rate.JOIN)
 def join(request: Request, token: str, language: Annotated[str, Form(max_length=16)], key: Key) -> Response:
-    """Begin: the answer shows the participant's own link, by which they come back."""
+    """Begin, and go to where the participant's own link is shown."""
     _, study = _open(request, token)
     if language not in study.languages:
         raise UsageError("The study is not there in this language.", fix="Choose one that is offered.")
@@ -91,11 +91,17 @@ def join(request: Request, token: str, language: Annotated[str, Form(max_length=
         return failed(request, 409, "closed")
     joined = request.app.state.service.people.join(token, language=language, key=key)
     request.state.session = session_of(request).taking_part(joined.participant.id, joined.token)
-    way_back = f"{request.app.state.base_url(request)}/return/{joined.token}"
-    title = study.protocol.title[language]
-    return page(
-        request, "participant/joined", language=language, spoken=language, title=title, way_out=False, link=way_back
-    )
+    # Another page, as its form is of a session that has ended: it may be loaded again.
+    return RedirectResponse("/interview/joined", 303)
+
+
+@router.get("/interview/joined")
+@allow(Role.PARTICIPANT)
+def joined(request: Request) -> Response:
+    """The participant's own link, by which they come back."""
+    place = Here(request)
+    names = {"language": place.language, "spoken": place.language, "title": place.title}
+    return page(request, "participant/joined", **names, way_out=False, link=place.way_back)
 
 
 @router.get("/return/{token}")
