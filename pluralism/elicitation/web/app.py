@@ -35,7 +35,7 @@ from pluralism.elicitation.web.pages import (
     own_data,
     steps,
 )
-from pluralism.elicitation.web.pages.messages import failed, unavailable
+from pluralism.elicitation.web.pages.messages import failed, sent_words, unavailable
 from pluralism.elicitation.web.pages.one_at_a_time import OneAtATime
 from pluralism.elicitation.web.service import Service
 from pluralism.elicitation.web.settings import Settings
@@ -65,8 +65,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     organiser_moderation.router,
     organiser_results.router,
 )
-_WHY = {400: "invalid", 401: "organiser", 404: "missing", 405: "missing", 413: "invalid", 422: "invalid", 429: "many"}
+_WHY = {400: "invalid", 401: "organiser", 404: "missing", 405: "missing", 422: "invalid", 429: "many"}
 _WHY_REFUSED = {"forged": "forged", "stale form": "stale", "no access": "role"}
+_ENDED = ("stale form", "no participant", "no organiser")
 _STATUS: tuple[tuple[type[PluralismError], int, str], ...] = (
     (AccessError, 404, "access"),
     (NotFoundError, 404, "missing"),
@@ -128,7 +129,12 @@ def create_app(
     _add_errors(app)
     # The one added last is the first to see a request.
     app.add_middleware(Failures, page=lambda request: failed(request, 500, "broken"))
-    app.add_middleware(BodyLimit, limit=chosen.body_bytes, uploads={"/organise/new": chosen.upload_bytes})
+    app.add_middleware(
+        BodyLimit,
+        limit=chosen.body_bytes,
+        uploads={"/organise/new": chosen.upload_bytes},
+        page=lambda request: failed(request, 413, "large"),
+    )
     app.add_middleware(SessionMiddleware, secret=secret, hours=chosen.session_hours, secure=chosen.secure)
     app.add_middleware(SecurityHeaders, secure=chosen.secure)
     app.add_middleware(RequestLog)
@@ -182,13 +188,15 @@ def _add_errors(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     refused = error if isinstance(error, StarletteHTTPException) else HTTPException(500)
     why = _WHY.get(refused.status_code) or _WHY_REFUSED.get(refused.detail, "access")
-    response = failed(request, refused.status_code, why)
+    # Whoever was away for too long finds what they wrote meanwhile.
+    kept = await sent_words(request) if refused.detail in _ENDED else ""
+    response = failed(request, refused.status_code, why, kept=kept)
     response.headers.update(refused.headers or {})
     return response
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    return failed(request, 422, "invalid")
+    return failed(request, 422, "invalid", kept=await sent_words(request))
 
 
 async def _named(request: Request, error: Exception) -> Response:

@@ -168,6 +168,26 @@ def test_where_nothing_can_be_written_the_words_come_back(live, monkeypatch):
     assert somebody.go("/interview").text.count("A long and careful answer.") == 1
 
 
+def test_whoever_was_away_too_long_finds_what_they_wrote(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/answer")
+    form = somebody.answer.page().form("/interview/answer")
+    written = [*form.hidden.items(), ("text", "A long and careful <answer>.")]
+    stale = [(name, "0" * 64 if name == "form_token" else value) for name, value in written]
+    for cookies, fields in ((somebody.cookies, stale), ({}, written)):
+        browser = live.visitor()
+        browser.cookies = dict(cookies)
+        answer = browser.post("/interview/answer", fields)
+        assert answer.status == 403 and "A long and careful &lt;answer&gt;." in answer.body.decode()
+    unfit = [(name, "short" if name == "key" else value) for name, value in written]
+    answer = somebody.post("/interview/answer", unfit)
+    assert answer.status == 422 and "A long and careful &lt;answer&gt;." in answer.body.decode()
+    organiser = live.visitor().post(f"/organise/studies/{study.id}/hypotheses", [("story", "It was a summer.")])
+    assert organiser.status == 401 and "It was a summer." in organiser.body.decode()
+
+
 def test_a_card_with_a_link_cannot_be_confirmed(live):
     study = live.study()
     somebody = live.visitor()

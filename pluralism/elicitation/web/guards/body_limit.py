@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from fastapi import Request
+from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BodyLimit", "BodyTooLarge"]
@@ -21,10 +25,14 @@ class BodyLimit:
         In bytes.
     uploads : mapping of str to int
         Other limits, by the end of a path.
+    page : callable
+        Makes the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, uploads: dict[str, int] | None = None) -> None:
-        self.app, self.limit, self.uploads = app, limit, uploads or {}
+    def __init__(
+        self, app: ASGIApp, *, limit: int, uploads: dict[str, int], page: Callable[[Request], Response]
+    ) -> None:
+        self.app, self.limit, self.uploads, self.page = app, limit, uploads, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -34,7 +42,7 @@ class BodyLimit:
         limit = next((most for end, most in self.uploads.items() if scope["path"].endswith(end)), self.limit)
         said = dict(scope["headers"]).get(b"content-length", b"")
         if said.isdigit() and int(said) > limit:
-            await _refuse(send)
+            await self.page(Request(scope))(scope, receive, send)
             return
         taken, started = 0, False
 
@@ -56,11 +64,4 @@ class BodyLimit:
         except BodyTooLarge:
             if started:
                 raise
-            await _refuse(send)
-
-
-async def _refuse(send: Send) -> None:
-    body = b"This is more than the service takes at once."
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+            await self.page(Request(scope))(scope, receive, send)

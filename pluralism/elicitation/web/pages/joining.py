@@ -100,8 +100,15 @@ def join(request: Request, token: str, language: Annotated[str, Form(max_length=
 def joined(request: Request) -> Response:
     """The participant's own link, by which they come back."""
     place = Here(request)
-    names = {"language": place.language, "spoken": place.language, "title": place.title}
-    return page(request, "participant/joined", **names, way_out=False, link=place.way_back)
+    return page(
+        request,
+        "participant/joined",
+        language=place.language,
+        spoken=place.language,
+        title=place.title,
+        way_out=False,
+        link=place.way_back,
+    )
 
 
 @router.get("/return/{token}")

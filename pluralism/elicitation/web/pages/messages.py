@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from pluralism.elicitation.card_lint import CardFinding
+from pluralism.elicitation.web.guards.form_encoding import refuse_other_encodings
 from pluralism.elicitation.web.guards.request_log import log_failure
 from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.translation import Translator
 from pluralism.errors import ConflictError, PluralismError, StorageError
 
-__all__ = ["card_finding", "failed", "problem_of", "unavailable", "words_of"]
+__all__ = ["card_finding", "failed", "problem_of", "sent_words", "unavailable", "words_of"]
 
-_WRITTEN = ("text", "title", "description", "policies", "comment")
+_WRITTEN = ("text", "title", "description", "policies", "comment", "story", "reason")
 
 
 def problem_of(error: PluralismError, t: Translator) -> str:
@@ -44,6 +45,18 @@ def words_of(typed: Mapping[str, Any]) -> str:
     """What somebody wrote in a form, without what they chose."""
     wrote = [value for name, value in typed.items() if name in _WRITTEN or name.startswith("survey.")]
     return "\n\n".join(text for text in wrote if isinstance(text, str) and not text.isdecimal() and text)
+
+
+async def sent_words(request: Request) -> str:
+    """What somebody wrote in a form that was refused; nothing where it cannot be read."""
+    if request.method != "POST":
+        return ""
+    try:
+        refuse_other_encodings(request)
+        async with request.form() as form:
+            return words_of(form)
+    except HTTPException:
+        return ""
 
 
 def failed(request: Request, status: int, why: str, *, details: str = "", kept: str = "") -> Response:
