@@ -257,11 +257,11 @@ class People:
         return Interview(store, protocol, case, interviewer=interviewer, pool=pool, clock=self._clock)
 
     def may_see_graph(self, participant_id: str) -> bool:
-        """Whether a participant may see the moral graph: where the study shows it, after their votes."""
+        """Whether a participant may see the moral graph: where the study shows it, when their votes are final."""
         person = self.get(participant_id)
         with self._database.read() as connection:
             shown = load_study(connection, person.study_id).show_graph
-        return shown and person.phase in ("exit_survey", "done") and not person.excluded
+        return shown and person.phase == "done" and not person.excluded
 
     def delete(self, participant_id: str, *, by: str, reason: str = "") -> None:
         """Delete what a participant said and who they were; see `pluralism.elicitation.web.erasure`.

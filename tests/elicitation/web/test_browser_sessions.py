@@ -171,6 +171,10 @@ def test_no_page_scrolls_sideways_and_all_fields_have_names(live, browser, width
         tab.locator("form[action='/interview/vote'] button").click()
     tab.get_by_role("heading", name="Fast fertig").wait_for()
     look_at(tab, width, "survey")
+    for scale in ("represented", "clarified", "respect"):
+        tab.locator(f"input[name='survey.{scale}']").nth(3).check()
+    tab.locator("form[action='/interview/survey'] button").click()
+    tab.locator("a[href='/interview/graph']").wait_for()
     tab.goto(f"{live.url}/interview/graph")
     look_at(tab, width, "graph")
     # every word of the page is German

@@ -290,13 +290,17 @@ def test_odd_ids_and_tokens_are_refused_by_name(service, study, odd) -> None:
     assert service.audit.verify(study.id).ok
 
 
-def test_nobody_sees_the_graph_before_they_have_voted(service, study) -> None:
+def test_nobody_sees_the_graph_while_they_can_change_their_votes(service, study) -> None:
     participant = join(service, study)
-    for awaited in ("consent", "answer", "card", "vote"):
-        play(service, participant.id, until=awaited)
+    for awaited in ("consent", "answer", "card", "vote", "survey"):
+        interview = play(service, participant.id, until=awaited)
         assert not service.people.may_see_graph(participant.id)
-    play(service, participant.id, until="survey")
+    interview.vote(0, "not_sure")
+    assert not service.people.may_see_graph(participant.id)
+    interview = play(service, participant.id)
     assert service.people.may_see_graph(participant.id)
+    with pytest.raises(InterviewError):
+        interview.vote(0, "upgrade")
     service.studies.change(study.id, by="organiser", show_graph=False)
     assert not service.people.may_see_graph(participant.id)
 

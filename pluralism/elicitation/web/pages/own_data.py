@@ -67,7 +67,7 @@ def my_data(request: Request) -> Response:
 @router.get("/graph")
 @allow(Role.PARTICIPANT, rate=Rate.HEAVY)
 def graph(request: Request) -> Response:
-    """The values of all and how they were judged; never before one's own votes are cast."""
+    """The values of all and how they were judged; never while one's own votes can be changed."""
     place = Here(request)
     service = request.app.state.service
     if not service.people.may_see_graph(place.participant_id):
@@ -75,7 +75,7 @@ def graph(request: Request) -> Response:
     stored = service.graphs.get(place.study.id)
     language = translator(request, place.language).language
     shown = graph_values(request.app.state.pictures, stored, place.study.id, language, votes=False)
-    return _own_page(place, "graph", stored=stored, finished=place.interview.state.stage == "done", **shown)
+    return _own_page(place, "graph", stored=stored, **shown)
 
 
 def _own_page(place: Here, name: str, *, way_out: bool = True, **values: Any) -> Response:
