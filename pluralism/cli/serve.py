@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pluralism.cli.options import JsonOption
-from pluralism.errors import UsageError
+from pluralism.cli.wording import as_options
+from pluralism.errors import LanguageModelError, PluralismWarning, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pluralism.elicitation.web.settings import Settings
+    from pluralism.llm import ChatModel
 
 __all__ = ["serve"]
 
@@ -127,11 +131,7 @@ def _prepare(settings: Settings, new_link: bool) -> str | None:
 
     model = language_model(settings)
     if model is not None:
-        # Later failures leave an interview to the script; a wrong name, address or key should be known before.
-        try:
-            model.chat([{"role": "user", "content": "Say yes."}], max_tokens=8)
-        finally:
-            model.close()
+        _try(model, settings.llm_timeout)
     service = Service.open(settings)
     try:
         if new_link:
@@ -139,6 +139,19 @@ def _prepare(settings: Settings, new_link: bool) -> str | None:
         return service.admin_link()
     finally:
         service.close()
+
+
+def _try(model: ChatModel, seconds: float) -> None:
+    """Warn where a model does not answer: its interviews are left to the script until it does."""
+    sys.stderr.write(f"Trying {model.name}, for {seconds:g} s at most.\n")
+    try:
+        model.chat([{"role": "user", "content": "Say yes."}], max_tokens=8, timeout=seconds)
+    except LanguageModelError as error:
+        fix = error.fix and as_options(error.fix)
+        said = f"{error.what} {fix or ''}".strip()
+        warnings.warn(f"{said} Until it answers, the script holds the interviews.", PluralismWarning, stacklevel=2)
+    finally:
+        model.close()
 
 
 def _run(listening: socket.socket, workers: int, log_requests: bool) -> None:
