@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,10 +46,11 @@ def bots(
 def _render(console: Console, report: BotReport) -> None:
     console.print(f"{report.finished:,} of {report.bots:,} bots came to the end in {report.seconds:.1f} s.")
     console.print(f"turns lost {report.lost_turns:,}, doubled {report.doubled_turns:,}")
-    console.print(
-        f"a vote takes {report.vote_p50_ms:.0f} ms (median), {report.vote_p95_ms:.0f} ms (95 of 100); "
-        f"any form {report.step_p95_ms:.0f} ms (95 of 100)"
-    )
+    if not math.isnan(report.vote_p50_ms):
+        console.print(
+            f"a vote takes {report.vote_p50_ms:.0f} ms (median), {report.vote_p95_ms:.0f} ms (95 of 100); "
+            f"any form {report.step_p95_ms:.0f} ms (95 of 100)"
+        )
     console.print(f"{report.requests:,} requests, {report.repeated:,} of them repeated")
     for problem, count in report.problems.items():
         console.print(f"{count:,} stopped: {problem}")

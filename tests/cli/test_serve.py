@@ -15,8 +15,15 @@ import urllib.request
 import pytest
 
 from pluralism.cli.app import run
+from pluralism.errors import PluralismWarning
 
 pytest.importorskip("uvicorn", reason="the service needs: pip install 'pluralism[web]'")
+
+from fake_openai import quick_retries
+from live_service import live_service
+
+from pluralism.cli.serve import _prepare
+from pluralism.elicitation.web.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +70,32 @@ def test_a_port_in_use_is_named(tmp_path, capsys):
 def test_bots_need_a_link(capsys, link):
     assert run(["bots", link, "--n", "1"]) == 2
     assert "no address" in capsys.readouterr().err
+
+
+def test_bots_do_not_wait_where_nothing_can_be_joined(tmp_path, capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/join/abc"
+    assert run(["bots", nowhere, "--n", "1"]) == 2
+    assert "did not answer 3 times" in capsys.readouterr().err
+    with live_service(tmp_path / "x.db") as live:
+        assert run(["bots", f"{live.url}/join/{'x' * 43}", "--n", "1"]) == 2
+        said = capsys.readouterr()
+        assert "can be joined" in said.err and "nan" not in said.out
+        closed = live.study()
+        live.service.studies.change(closed.id, by="test", status="closed")
+        assert run(["bots", live.link(closed.id), "--n", "1"]) == 2
+
+
+def test_a_model_that_is_down_is_a_warning_and_the_service_starts(tmp_path, capsys, monkeypatch):
+    quick_retries(monkeypatch)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    settings = Settings(database=str(tmp_path / "x.db"), llm=nowhere, llm_model="a-model", llm_timeout=7)
+    with pytest.warns(PluralismWarning, match=r"cannot be reached.*the script holds"):
+        assert _prepare(settings, False)
+    assert "Trying openai:a-model, for 7 s at most." in capsys.readouterr().err
 
 
 def started(request, database, *options):

@@ -14,11 +14,28 @@ import numpy as np
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.elicitation.web.bots.browser import Answer, Browser
 from pluralism.elicitation.web.bots.page_forms import Form, Page
-from pluralism.errors import PluralismError
+from pluralism.errors import PluralismError, UsageError
 
-__all__ = ["Bot", "Played"]
+__all__ = ["Bot", "Played", "join_form"]
 
 _STEPS = 200
+
+
+def join_form(browser: Browser, link: str) -> Form:
+    """The form by which a study is joined.
+
+    Raises
+    ------
+    UsageError
+        There is none where the link leads to.
+    StorageError
+        The service does not answer.
+    """
+    form = next((form for form in browser.get(urlsplit(link).path).page().forms if not form.action), None)
+    if form is None:
+        fix = "Make a link for participants under Invite, and open the study."
+        raise UsageError("The link does not lead to a study that can be joined.", fix=fix)
+    return form
 
 
 @dataclass
@@ -93,11 +110,8 @@ class Bot:
         return self.played
 
     def _join(self) -> None:
-        path = urlsplit(self.link).path
-        form = next((form for form in self.browser.get(path).page().forms if not form.action), None)
-        if form is None:
-            raise PluralismError("The link does not lead to a study that can be joined.")
-        answer = self.browser.post(path, [*form.hidden.items(), *self._first_choices(form)])
+        form = join_form(self.browser, self.link)
+        answer = self.browser.post(urlsplit(self.link).path, [*form.hidden.items(), *self._first_choices(form)])
         if answer.status != 303:
             raise PluralismError(f"Joining was answered by {answer.status}.")
 

@@ -12,7 +12,6 @@ from pluralism.errors import StorageError, UsageError
 
 __all__ = ["Answer", "Browser"]
 
-_TRIES = 11
 _LONGEST_WAIT = 20.0
 
 
@@ -50,10 +49,13 @@ class Browser:
         Of any page of it.
     timeout : float
         Seconds.
+    tries : int
+        How often it asks where no answer comes.
     """
 
     address: str
     timeout: float = 60.0
+    tries: int = 11
     requests: int = 0
     again: int = 0
     cookies: dict[str, str] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Browser:
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
         wait = 0.05
-        for _ in range(_TRIES):
+        for _ in range(self.tries):
             try:
                 answer, retry_after = self._once(method, path, body)
             except (OSError, http.client.HTTPException):
@@ -91,7 +93,7 @@ class Browser:
             self.again += 1
             time.sleep(min(wait, _LONGEST_WAIT))
             wait *= 2
-        raise StorageError(f"The service did not answer {_TRIES} times.", fix="Is it there, and fast enough?")
+        raise StorageError(f"The service did not answer {self.tries} times.", fix="Is it there, and fast enough?")
 
     def _once(self, method: str, path: str, body: bytes | None) -> tuple[Answer, float]:
         headers = {"Accept": "text/html"}

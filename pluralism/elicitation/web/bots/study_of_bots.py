@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,13 +17,15 @@ import pyarrow as pa
 
 from pluralism.elicitation.simulation.people import SimulatedPeople, simulate_people
 from pluralism.elicitation.vote_log import ANSWERS
-from pluralism.elicitation.web.bots.bot import Bot, Played
+from pluralism.elicitation.web.bots.bot import Bot, Played, join_form
+from pluralism.elicitation.web.bots.browser import Browser
 from pluralism.errors import UsageError
 from pluralism.random import RNG, as_generator
 
 __all__ = ["BotReport", "play_study"]
 
 _VALUES = 12
+_FIRST_LOOK = 20.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,15 @@ def play_study(
     Raises
     ------
     UsageError
-        A number is not possible, or the link is no address.
+        A number is not possible, or the link does not lead to a study that can be joined.
+    StorageError
+        Nothing answers there.
     """
     if n < 1 or at_once < 1 or pause < 0:
         raise UsageError("Bots, and how many at once, are 1 or more, and pauses are not negative.", fix="Change them.")
+    # One look before: what nobody can join is said at once, and not by each bot after its patience.
+    with closing(Browser(link, timeout=_FIRST_LOOK, tries=3)) as browser:
+        join_form(browser, link)
     generator = as_generator(rng, "bots")
     people = simulate_people(n, _VALUES, sharpness=2.0, unsure=0.1, rng=generator)
     bots = [
