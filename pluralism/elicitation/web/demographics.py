@@ -132,7 +132,8 @@ def suppressed(counts: list[int], k: int) -> list[int | None]:
     """Counts of a table with a known total, without those from 1 to k - 1 and without what would tell them.
 
     One missing count follows from the total and the others, and so may two or more whose sum is small: then the
-    smallest of the rest are left out too, until the missing ones sum to at least k and are at least two.
+    smallest of the rest are left out too, until the missing ones sum to at least k and are at least two. Where the rest
+    is not enough for that, the zeros are left out as well.
 
     Examples
     --------
@@ -143,4 +144,6 @@ def suppressed(counts: list[int], k: int) -> list[int | None]:
     rest = sorted((i for i, n in enumerate(counts) if n >= k), key=lambda i: (counts[i], i))
     while hidden and rest and (len(hidden) < 2 or sum(counts[i] for i in hidden) < k):
         hidden.append(rest.pop(0))
+    if hidden and (len(hidden) < 2 or sum(counts[i] for i in hidden) < k):
+        return [None] * len(counts)
     return [None if i in hidden else n for i, n in enumerate(counts)]

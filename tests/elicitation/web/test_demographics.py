@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from web_studies import age, join, play
 
 from pluralism.elicitation.web.demographics import suppressed
+from pluralism.elicitation.web.survey_counts import scale_counts
 from pluralism.errors import InterviewError, NotFoundError, UsageError
 
 
@@ -19,10 +20,25 @@ def test_what_is_left_out_cannot_be_computed(counts: list[int], k: int) -> None:
     hidden = [n for n, seen in zip(counts, shown, strict=True) if seen is None]
     assert all(seen is None or seen == n for n, seen in zip(counts, shown, strict=True))
     assert all(seen is None or seen == 0 or seen >= k for seen in shown)
-    if hidden and any(n >= k for n in counts):
-        # From the total and the counts that are shown, at least two numbers with a sum of k or more are open.
-        assert len(hidden) >= 2 or sum(n > 0 for n in counts) == 1
-        assert sum(hidden) >= k or all(n is None or n == 0 for n in shown)
+    if hidden:
+        # From the total and the counts that are shown, at least two numbers with a sum of k or more are open, or all.
+        assert len(hidden) >= 2
+        assert sum(hidden) >= k or len(hidden) == len(counts)
+
+
+def test_zeros_that_would_tell_the_rest_are_left_out_too() -> None:
+    assert suppressed([3, 0, 0], 5) == suppressed([2, 1, 0], 5) == [None] * 3
+    assert suppressed([0, 9, 2, 12], 5) == [0, None, None, 12]
+    assert suppressed([0, 0, 0], 5) == [0, 0, 0]
+
+
+@given(st.lists(st.integers(1, 5), max_size=40))
+def test_a_scale_shows_all_of_its_counts_or_none(answers: list[int]) -> None:
+    counts, mean = scale_counts(answers)
+    true = [answers.count(point) for point in range(1, 6)]
+    assert counts == (true if all(n == 0 or n >= 5 for n in true) else [None] * 5)
+    assert (mean is None) == (len(answers) < 5)
+    assert mean is None or mean == pytest.approx(sum(p * n for p, n in enumerate(true, 1)) / len(answers))
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=5))

@@ -37,6 +37,16 @@ def test_from_the_link_to_the_graph(live):
     assert (counts.joined, counts.votes, counts.by_phase["done"]) == (1, 4, 1)
 
 
+def test_answers_of_few_people_are_not_shown(live):
+    study = live.study()
+    viewer = live.visitor().enter(live.link(study.id, "viewer"))
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.finish()
+    rows = viewer.go(f"/organise/studies/{study.id}/answers").page.split("<tbody>")[1].split("</tbody>")[0]
+    assert "My card says what I care about." in rows and rows.count("–") == 18
+
+
 def test_somebody_leaves_and_comes_back_by_their_own_link(live):
     study = live.study()
     somebody = live.visitor()

@@ -14,6 +14,7 @@ from pluralism.elicitation.web.guards.rate_limit import Rate
 from pluralism.elicitation.web.pages.organising import back_to, by, may, of_this_study, study_page
 from pluralism.elicitation.web.rendering import translator
 from pluralism.elicitation.web.study import Study
+from pluralism.elicitation.web.survey_counts import scale_counts
 from pluralism.elicitation.web.translation import Translator
 
 __all__ = ["router"]
@@ -139,17 +140,16 @@ def _participant(request: Request, study_id: str, participant_id: str) -> None:
     of_this_study(study_id, found.study_id, "participant")
 
 
-def _by_question(rows: list[dict[str, Any]], study: Study) -> tuple[list[tuple[str, list[int], float]], list[str]]:
+def _by_question(
+    rows: list[dict[str, Any]], study: Study
+) -> tuple[list[tuple[str, list[int | None], float | None]], list[str]]:
     """Counts of 1 to 5 and their mean for each scale, and the texts."""
     language = study.languages[0]
-    counts = {q.id: (q.text[language], [0] * 5) for q in study.protocol.survey if q.kind == "scale"}
-    for row in rows:
-        if row["value"] is not None and row["question"] in counts:
-            counts[row["question"]][1][row["value"] - 1] += 1
     scales = []
-    for text, found in counts.values():
-        mean = sum((k + 1) * n for k, n in enumerate(found)) / max(1, sum(found))
-        scales.append((text, found, mean))
+    for question in study.protocol.survey:
+        if question.kind == "scale":
+            given = [row["value"] for row in rows if row["question"] == question.id and row["value"] is not None]
+            scales.append((question.text[language], *scale_counts(given)))
     return scales, [row["text"] for row in rows if row["text"] is not None]
 
 
