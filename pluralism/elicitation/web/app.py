@@ -21,6 +21,7 @@ from pluralism.elicitation.web.graph_view import Pictures
 from pluralism.elicitation.web.guards.access import GuardedRoute
 from pluralism.elicitation.web.guards.body_limit import BodyLimit
 from pluralism.elicitation.web.guards.failures import Failures
+from pluralism.elicitation.web.guards.head_requests import HeadRequests
 from pluralism.elicitation.web.guards.headers import SecurityHeaders
 from pluralism.elicitation.web.guards.rate_limit import Buckets
 from pluralism.elicitation.web.guards.request_log import RequestLog, log_failure
@@ -128,6 +129,7 @@ def create_app(
     app.state.base_url = lambda request: chosen.base_url.rstrip("/") or str(request.base_url).rstrip("/")
     _add_errors(app)
     # The one added last is the first to see a request.
+    app.add_middleware(HeadRequests)
     app.add_middleware(Failures, page=lambda request: failed(request, 500, "broken"))
     app.add_middleware(
         BodyLimit,

@@ -254,6 +254,25 @@ def test_nobody_is_led_to_another_site(live):
     assert "Deutsch" in somebody.go("/").text and "Hier sagen Menschen" in somebody.text
 
 
+def test_heads_of_pages_are_answered_as_pages_are(live, study, people):
+    import http.client
+    from urllib.parse import urlsplit
+
+    cookie = "; ".join(f"{name}={value}" for name, value in people["viewer"].cookies.items())
+    paths = ("/health", "/", f"/organise/studies/{study.id}", f"/organise/studies/{study.id}/log", "/nowhere")
+    for path in (*paths, "/organise/leave"):
+        answers = []
+        for method in ("GET", "HEAD"):
+            connection = http.client.HTTPConnection(urlsplit(live.url).netloc)
+            connection.request(method, path, headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            body = answer.read()
+            answers.append((answer.status, answer.getheader("Content-Type"), answer.getheader("Location")))
+            connection.close()
+        assert answers[0] == answers[1] and body == b"", path
+        assert path != "/health" or answers[1][0] == 200
+
+
 def test_links_have_at_least_128_random_bits(live, study):
     tokens = {live.link(study.id).rsplit("/", 1)[1] for _ in range(20)}
     assert len(tokens) == 20 and all(re.fullmatch(r"[\w-]{22,}", token) for token in tokens)
