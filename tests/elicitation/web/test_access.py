@@ -41,7 +41,7 @@ ORGANISER = {
     f"GET {STUDY}/people/{{participant_id}}/transcript", f"POST {STUDY}/hypotheses",
     f"POST {STUDY}/hypotheses/{{hypothesis_id}}/retire", f"POST {STUDY}/hypotheses/{{hypothesis_id}}/revive",
 }  # fmt: skip
-ADMIN = {"GET /organise/new", "POST /organise/new"}
+ADMIN = {"GET /organise/new", "POST /organise/new", "POST /organise/links/{link_id}/revoke"}
 
 
 def needed(route):

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from pluralism.elicitation.web.guards.forged_requests import refuse_forged
 from pluralism.elicitation.web.guards.form_encoding import refuse_other_encodings
+from pluralism.elicitation.web.guards.organiser_password import password_mark
 from pluralism.elicitation.web.guards.rate_limit import Rate, refuse_too_many
 from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.errors import AccessError
@@ -100,6 +101,8 @@ async def _check_organiser(request: Request, needed: Role) -> None:
         link = await run_in_threadpool(request.app.state.service.links.get, session.organiser)
     except AccessError:
         raise HTTPException(401, "no organiser") from None
+    if session.password_mark and session.password_mark != password_mark(request):
+        raise HTTPException(401, "another password")
     request.state.link = link
     study = request.path_params.get("study_id")
     if link.study_id is not None and study is not None and link.study_id != study:

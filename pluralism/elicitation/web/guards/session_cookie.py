@@ -34,6 +34,8 @@ class Session:
         The id of the link by which an organiser came, or empty.
     entered : int
         When the organiser came, in seconds.
+    password_mark : str
+        Of the password by which they came (`pluralism.elicitation.web.guards.organiser_password`), or empty.
     language : str
         Chosen by hand, or empty.
     """
@@ -43,6 +45,7 @@ class Session:
     way_back: str = ""
     organiser: str = ""
     entered: int = 0
+    password_mark: str = ""
     language: str = ""
 
     def __repr__(self) -> str:
@@ -57,9 +60,10 @@ class Session:
         """The session of a participant; an organiser in the same browser stays one."""
         return replace(self, id=secrets.token_urlsafe(16), participant=participant, way_back=way_back)
 
-    def organising(self, link: str) -> Session:
+    def organising(self, link: str, password_mark: str = "") -> Session:
         """The session of an organiser, or with an empty link of one who has left."""
-        return replace(self, id=secrets.token_urlsafe(16), organiser=link, entered=int(time.time()))
+        name = secrets.token_urlsafe(16)
+        return replace(self, id=name, organiser=link, entered=int(time.time()), password_mark=password_mark)
 
     def speaking(self, language: str) -> Session:
         """The session with another language."""

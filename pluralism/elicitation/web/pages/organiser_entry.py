@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
+from pluralism.elicitation.web.guards.organiser_password import password_mark, right_password
 from pluralism.elicitation.web.guards.rate_limit import Rate
 from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.elicitation.web.links import Link
@@ -32,10 +32,9 @@ def entrance(request: Request) -> Response:
 @allow(Role.ANYBODY, rate=Rate.LOGIN)
 def enter_by_password(request: Request, password: Annotated[str, Form(max_length=1_000)] = "") -> Response:
     """Come in with the password of the settings, where they have one."""
-    wanted = request.app.state.settings.password.get_secret_value()
-    if not wanted or not hmac.compare_digest(password.encode(), wanted.encode()):
+    if not right_password(request, password):
         return _entrance(request, problem=translator(request)("enter.wrong"), status=403)
-    return _in(request, _password_link(request))
+    return _in(request, _password_link(request), password_mark(request))
 
 
 @router.get("/enter/{token}")
@@ -66,8 +65,8 @@ def _entrance(request: Request, problem: str = "", status: int = 200) -> Respons
     return page(request, "organiser/enter", status=status, link=None, problem=problem, with_password=with_password)
 
 
-def _in(request: Request, link: Link) -> Response:
-    request.state.session = session_of(request).organising(link.id)
+def _in(request: Request, link: Link, password_mark: str = "") -> Response:
+    request.state.session = session_of(request).organising(link.id, password_mark)
     return RedirectResponse(f"/organise/studies/{link.study_id}" if link.study_id else "/organise", 303)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,7 +19,7 @@ from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow, l
 from pluralism.elicitation.web.pages.organising import back_to, by, study_page
 from pluralism.elicitation.web.rendering import page, translator
 from pluralism.elicitation.web.study import DemographicQuestion, InterviewerKind, Status, Study
-from pluralism.errors import InterviewError, PluralismError, StorageError, UsageError
+from pluralism.errors import InterviewError, NotFoundError, PluralismError, StorageError, UsageError
 
 __all__ = ["router"]
 
@@ -38,7 +39,19 @@ def studies(request: Request) -> Response:
         return back_to(link.study_id)
     service = request.app.state.service
     shown = [(study, service.studies.counts(study.id)) for study in service.studies.all()]
-    return page(request, "organiser/studies", studies=shown, role=link.role)
+    admins = [one for one in service.links.of_study(None) if one.live(datetime.now(UTC))]
+    return page(request, "organiser/studies", studies=shown, role=link.role, admins=admins, own=link.id)
+
+
+@router.post("/links/{link_id}/revoke")
+@allow(Role.ADMIN)
+def revoke_admin_link(request: Request, link_id: str) -> Response:
+    """Make a link of administrators lead nowhere, which ends the sessions that came of it."""
+    links = request.app.state.service.links
+    if link_id not in {one.id for one in links.of_study(None)}:
+        raise NotFoundError("There is no such link of administrators.", fix="Go back to the list.")
+    links.revoke(link_id, by=by(request))
+    return RedirectResponse("/organise", 303)
 
 
 @router.get("/new")
