@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.database import Database
@@ -47,21 +47,11 @@ class Demographics:
         NotFoundError
             There is no such participant.
         """
-        people, said = tables.participants.c, tables.demographics.c
-        with self._database.read() as connection:
-            study_id = connection.scalar(select(people.study_id).where(people.id == participant_id))
-        if study_id is None:
-            raise NotFoundError("There is no such participant.", fix="Check the id.")
+        said = tables.demographics.c
+        study_id = self.check(participant_id, answers)
         with study_transaction(self._database, study_id, self._clock()) as study:
             connection = study.connection
-            consent = connection.scalar(select(people.consent_version).where(people.id == participant_id))
-            if consent is None:
-                raise InterviewError("Nothing is asked before there is consent.", fix="Consent first.")
-            questions = {one.id: one for one in load_study(connection, study_id).demographics}
-            for name, option in answers.items():
-                options = [one.id for one in questions[name].options] if name in questions else []
-                if option is not None and option not in options:
-                    raise UsageError(f"{option!r} is no answer to {name!r}.", fix="Send what is offered.")
+            _check(connection, participant_id, answers)
             connection.execute(delete(tables.demographics).where(said.participant_id == participant_id))
             for name, option in answers.items():
                 if option is not None:
@@ -70,6 +60,11 @@ class Demographics:
                     )
             # The log keeps that something was said, and nothing of what.
             study.log(participant_id, "demographics given")
+
+    def check(self, participant_id: str, answers: Mapping[str, str | None]) -> str:
+        """Refuse what `answer` would refuse, and keep nothing; the id of the participant's study."""
+        with self._database.read() as connection:
+            return _check(connection, participant_id, answers)
 
     def get(self, participant_id: str) -> dict[str, str]:
         """The answers of one participant, for that participant."""
@@ -126,6 +121,23 @@ class Demographics:
                 "count": pa.array([row[2] for row in rows], pa.int64()),
             }
         )
+
+
+def _check(connection: Connection, participant_id: str, answers: Mapping[str, str | None]) -> str:
+    people = tables.participants.c
+    person = connection.execute(
+        select(people.study_id, people.consent_version).where(people.id == participant_id)
+    ).one_or_none()
+    if person is None:
+        raise NotFoundError("There is no such participant.", fix="Check the id.")
+    if person.consent_version is None:
+        raise InterviewError("Nothing is asked before there is consent.", fix="Consent first.")
+    questions = {one.id: one for one in load_study(connection, person.study_id).demographics}
+    for name, option in answers.items():
+        options = [one.id for one in questions[name].options] if name in questions else []
+        if option is not None and option not in options:
+            raise UsageError(f"{option!r} is no answer to {name!r}.", fix="Send what is offered.")
+    return str(person.study_id)
 
 
 def suppressed(counts: list[int], k: int) -> list[int | None]:

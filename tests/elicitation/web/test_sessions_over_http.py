@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from live_service import live_service
+from web_studies import age
 
 from pluralism.elicitation.web.bots.study_of_bots import play_study
 from pluralism.errors import StorageError
@@ -45,6 +46,24 @@ def test_answers_of_few_people_are_not_shown(live):
     somebody.finish()
     rows = viewer.go(f"/organise/studies/{study.id}/answers").page.split("<tbody>")[1].split("</tbody>")[0]
     assert "My card says what I care about." in rows and rows.count("–") == 18
+
+
+def test_what_people_say_of_themselves_is_kept_only_with_their_answers(live):
+    study = live.study(demographics=(age(),))
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    (person,) = live.service.people.of_study(study.id)
+    somebody.talk("/interview/survey")
+    scales = {f"survey.{name}": "4" for name in ("represented", "clarified", "respect")}
+    late = somebody.answer.page().form("/interview/survey").hidden | {"about.age": "young"}
+    assert somebody.fill("/interview/survey", **{"about.age": "old", "survey.represented": "4"}).status == 409
+    assert somebody.fill("/interview/survey", **{"about.age": "middle"}, **scales).status == 409
+    assert live.service.demographics.get(person.id) == {}
+    assert live.service.people.get(person.id).phase == "exit_survey"
+    assert somebody.fill("/interview/survey", **{"about.age": "old"}, **scales).status == 200
+    assert live.service.demographics.get(person.id) == {"age": "old"}
+    assert somebody.post("/interview/survey", list((late | scales).items())).status == 409
+    assert live.service.demographics.get(person.id) == {"age": "old"}
 
 
 def test_somebody_leaves_and_comes_back_by_their_own_link(live):

@@ -12,6 +12,7 @@ from pluralism.elicitation.interview import Interview
 from pluralism.elicitation.interview.events import Verdict, VoteAnswer
 from pluralism.elicitation.web.guards.access import GuardedRoute, Role, allow
 from pluralism.elicitation.web.guards.rate_limit import Rate
+from pluralism.elicitation.web.guards.session_cookie import session_of
 from pluralism.elicitation.web.pages.conduct import Expected, Here, Key, act, fitting, show
 
 __all__ = ["router"]
@@ -163,9 +164,11 @@ async def survey(request: Request, key: Key, expected: Expected = None) -> Respo
     about = {name[6:]: value or None for name, value in form.items() if name.startswith("about.")}
     given = {name[7:]: value for name, value in form.items() if name.startswith("survey.")}
 
-    def say_who(place: Here) -> None:
-        if about and place.study.demographics:
-            request.app.state.service.demographics.answer(place.participant_id, about)
+    demographics = request.app.state.service.demographics
+
+    def check(place: Here) -> None:
+        if about:
+            demographics.check(place.participant_id, about)
 
     def do(interview: Interview) -> None:
         most = interview.state.begun.limits.answer_characters
@@ -175,9 +178,12 @@ async def survey(request: Request, key: Key, expected: Expected = None) -> Respo
             for name, value in given.items()
         }
         interview.answer_survey(answers, key=key, expected=expected)
+        # Kept only with the answers that they were sent with.
+        if about:
+            demographics.answer(session_of(request).participant, about)
 
     typed = {"for": "survey", **{f"survey.{name}": value for name, value in given.items()}}
-    return await run_in_threadpool(act, request, do, typed=typed, step=say_who)
+    return await run_in_threadpool(act, request, do, typed=typed, step=check)
 
 
 @router.post("/resume")
