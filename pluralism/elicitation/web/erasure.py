@@ -22,7 +22,7 @@ DELETED = "deleted"
 _UNFORGOTTEN = "unforgotten"
 
 
-def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, reason: str = "") -> None:
+def erase_participant(study: StudyTransaction, participant_id: str, *, by: str) -> None:
     """Delete a participant's words, votes, card and demographics, and what was made of them.
 
     Left are: a row that says that somebody was deleted, random ids, and digests without their salts, by which nobody
@@ -34,9 +34,7 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
     study : StudyTransaction
     participant_id : str
     by : str
-        Who wants it: the participant, or the id of an organiser's link.
-    reason : str
-        Of an organiser.
+        Who wants it: the participant, or the id of an organiser's link. Why is not kept, as it may tell of whom.
     """
     connection = study.connection
     events, cards, stories = tables.events.c, tables.cards.c, tables.hypotheses.c
@@ -77,11 +75,20 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
         .where(made.study_id == study.study_id, made.made_at >= joined.scalar_subquery())
         .values(outdated_by_deletion=True)
     )
+    # What a link for one person is called may be that person's name.
+    link, came_by = (
+        tables.links.c,
+        select(tables.participants.c.link_id).where(tables.participants.c.id == participant_id),
+    )
+    connection.execute(
+        update(tables.links).where(link.id == came_by.scalar_subquery(), link.max_uses == 1).values(label="")
+    )
     connection.execute(
         update(tables.participants)
         .where(tables.participants.c.id == participant_id)
         .values(
             phase="withdrawn",
+            link_id=None,
             deleted_at=study.at,
             last_at=study.at,
             join_key=None,
@@ -91,9 +98,7 @@ def erase_participant(study: StudyTransaction, participant_id: str, *, by: str, 
         )
     )
     counts = {"votes": n_votes, "events": n_events, "entries": n_entries}
-    study.log(
-        "participant" if by == participant_id else by, DELETED, None, counts | ({"reason": reason} if reason else {})
-    )
+    study.log("participant" if by == participant_id else by, DELETED, None, counts)
     study.purge()
     insert_if_absent(connection, tables.service_values, name=_UNFORGOTTEN, value=b"")
 

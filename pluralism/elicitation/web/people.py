@@ -43,7 +43,9 @@ class Participant:
     ----------
     id : str
         A random pseudonym.
-    study_id, link_id : str
+    study_id : str
+    link_id : str or None
+        By which they joined; None where they were deleted.
     language : str
     joined_at : datetime
     phase : str
@@ -58,7 +60,7 @@ class Participant:
 
     id: str
     study_id: str
-    link_id: str
+    link_id: str | None
     language: str
     joined_at: datetime
     phase: Phase
@@ -263,7 +265,7 @@ class People:
             shown = load_study(connection, person.study_id).show_graph
         return shown and person.phase == "done" and not person.excluded
 
-    def delete(self, participant_id: str, *, by: str, reason: str = "") -> None:
+    def delete(self, participant_id: str, *, by: str) -> None:
         """Delete what a participant said and who they were; see `pluralism.elicitation.web.erasure`.
 
         Parameters
@@ -271,8 +273,6 @@ class People:
         participant_id : str
         by : str
             The participant's own id, or that of an organiser's link.
-        reason : str
-            Of an organiser.
 
         Raises
         ------
@@ -283,7 +283,7 @@ class People:
         with study_transaction(self._database, person.study_id, self._clock()) as study:
             deleted = select(tables.participants.c.deleted_at).where(tables.participants.c.id == participant_id)
             if study.connection.scalar(deleted) is None:
-                erase_participant(study, participant_id, by=by, reason=reason)
+                erase_participant(study, participant_id, by=by)
         forget_deleted(self._database)
 
     def transcript(self, participant_id: str, *, by: str) -> InterviewState:

@@ -147,7 +147,7 @@ participants = Table(
     METADATA,
     Column("id", _ID, primary_key=True),
     _of_study(index=True),
-    Column("link_id", _ID, ForeignKey("links.id"), nullable=False),
+    Column("link_id", _ID, ForeignKey("links.id")),
     Column("join_key", String(100)),
     Column("token_digest", _DIGEST, nullable=False, unique=True),
     Column("language", String(8), nullable=False),

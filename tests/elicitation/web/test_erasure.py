@@ -70,7 +70,7 @@ def test_deleted_words_are_in_no_table_and_in_no_file(service, study, left) -> N
 
 def test_nothing_ties_what_is_left_to_the_person(service, study, left) -> None:
     ann, _ = left
-    service.people.delete(ann, by="organiser link", reason="They asked by letter.")
+    service.people.delete(ann, by="organiser link")
     with service.database.read() as connection:
         for table, column in (
             (tables.votes, "participant_id"),
@@ -87,10 +87,22 @@ def test_nothing_ties_what_is_left_to_the_person(service, study, left) -> None:
             for row in connection.execute(select(tables.votes).where(tables.votes.c.participant_id.is_(None)))
         )
     person = service.people.get(ann)
-    assert (person.phase, person.scopes, person.consent_version) == ("withdrawn", (), None)
+    assert (person.phase, person.scopes, person.consent_version, person.link_id) == ("withdrawn", (), None, None)
     assert service.demographics.get(ann) == {}
     entry = service.audit.entries(study.id)[0]
     assert (entry.actor, entry.action, entry.details["votes"]) == ("organiser link", "deleted", 4)
+    assert entry.details.keys() == {"votes", "events", "entries"}
+
+
+def test_a_link_for_one_person_does_not_tell_their_name(service, study) -> None:
+    for uses, kept in ((1, False), (None, True)):
+        label = f"{WORD.title()} {uses}"
+        link = service.links.create(study_id=study.id, role="participant", by="anna", label=label, max_uses=uses)
+        joined = service.people.join(link.token, language="en", key="0123456789")
+        service.people.delete(joined.participant.id, by="anna")
+        assert service.people.by_link(link.link.id) == () and service.people.get(joined.participant.id).deleted_at
+        assert (label in everything(service)) == (label.encode() in bytes_on_disk(service)) == kept
+    assert service.audit.verify(study.id).ok
 
 
 def test_the_chains_hold_and_continue_what_was_published_before(service, study, left) -> None:

@@ -98,10 +98,10 @@ def readmit(request: Request, study_id: str, participant_id: str, reason: Reason
 
 @router.post("/people/{participant_id}/delete")
 @allow(Role.ORGANISER)
-def delete(request: Request, study_id: str, participant_id: str, reason: Reason = "") -> Response:
+def delete(request: Request, study_id: str, participant_id: str) -> Response:
     """Delete what somebody said, as they asked for outside of the service."""
     _participant(request, study_id, participant_id)
-    request.app.state.service.people.delete(participant_id, by=by(request), reason=reason)
+    request.app.state.service.people.delete(participant_id, by=by(request))
     return back_to(study_id, "/people")
 
 

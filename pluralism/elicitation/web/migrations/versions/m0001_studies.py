@@ -97,7 +97,7 @@ def upgrade() -> None:
         "participants",
         sa.Column("id", sa.String(32), nullable=False),
         sa.Column("study_id", sa.String(32), nullable=False),
-        sa.Column("link_id", sa.String(32), nullable=False),
+        sa.Column("link_id", sa.String(32)),
         sa.Column("join_key", sa.String(100)),
         sa.Column("token_digest", sa.LargeBinary(32), nullable=False),
         sa.Column("language", sa.String(8), nullable=False),
