@@ -1,6 +1,9 @@
 "use strict";
 (() => {
   document.documentElement.classList.add("scripted");
+  // On a narrow page the tabs scroll: the one that is open is shown.
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.scrollIntoView({ block: "nearest", inline: "center" });
   const figures = document.querySelector("[data-fresh]");
   if (figures) {
     setInterval(async () => {
