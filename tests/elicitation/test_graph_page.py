@@ -176,7 +176,7 @@ def test_the_page_in_a_browser(browser: Any, tmp_path: Path) -> None:
     assert int(fewer.split()[0]) < int(shown.split()[0])
     # by mouse: a line between two values leads to the votes
     tab.locator("g.edge:not(.hidden) path.hit").first.dispatch_event("click")
-    assert "wiser than" in tab.locator("#details h3").first.inner_text()
+    assert "wiser than" in tab.locator("#details h2").first.inner_text()
     assert tab.locator("#details table").count() == 2
     # by keyboard: a value leads to its card, and from there to an edge
     tab.locator("g.value:not(.hidden)").first.focus()

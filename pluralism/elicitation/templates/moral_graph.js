@@ -45,7 +45,7 @@
     const found = data.edges[edge];
     const source = data.values[found.source], wiser = data.values[found.wiser];
     const parts = [
-      make("h3", say(words.is_wiser, { wiser: wiser.title, source: source.title })),
+      make("h2", say(words.is_wiser, { wiser: wiser.title, source: source.title })),
       make("p", say(words.half, { p: found.p.toFixed(2), verdict: found.verdict })),
       table(words.by_context, [words.context, ...answers], rowsOf(edge).map((row) => [data.contexts[row[0]] || "–", ...row[1]])),
     ];
@@ -66,7 +66,7 @@
   };
   const showValue = (value) => {
     const found = data.values[value];
-    const parts = [make("h3", found.title)];
+    const parts = [make("h2", found.title)];
     if (found.description) parts.push(make("p", found.description));
     if (found.when) parts.push(make("p", found.when));
     parts.push(make("ul", null, ...found.policies.map((policy) => make("li", policy))), make("p", found.place));

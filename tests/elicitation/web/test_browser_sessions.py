@@ -148,7 +148,7 @@ def test_a_question_is_shown_while_it_is_written(folder, browser, monkeypatch):
 PAGES = "links people cards merges hypotheses graph differences answers exports proof log settings".split()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1280, "dark")])
 def test_no_page_scrolls_sideways_and_all_fields_have_names(live, browser, width, scheme):
     study = live.study("A long title for a study that has to fit on the page of a small telephone")
     somebody = live.visitor()
@@ -161,8 +161,13 @@ def test_no_page_scrolls_sideways_and_all_fields_have_names(live, browser, width
     for address in (f"{live.url}/organise", f"{live.url}/organise/new", where, *(f"{where}/{name}" for name in PAGES)):
         tab.goto(address)
         look_at(tab, width, address)
+        if address.startswith(where):
+            # the tab that is open is there to be seen
+            box = tab.locator(".tabs [aria-current]").bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width, address
     begin(tab, live.link(study.id))
     look_at(tab, width, "consent")
+    assert tab.locator(".steps .now span").evaluate("(e) => e.getClientRects().length") == 1
     to_the_votes(tab)
     look_at(tab, width, "vote")
     for k in range(4):
@@ -233,7 +238,7 @@ def test_the_graph_of_organisers_leads_from_a_line_to_its_votes(live, browser):
     tab.locator("form button.primary").click()
     tab.get_by_role("link", name="Graph").click()
     tab.locator("g.edge path.hit").first.dispatch_event("click")
-    assert "wiser than" in tab.locator("#details h3").first.inner_text()
+    assert "wiser than" in tab.locator("#details h2").first.inner_text()
     assert "It sees more." in tab.locator("#details").inner_text()
     before = tab.locator(".canvas svg").get_attribute("viewBox")
     tab.locator("#in").click()
