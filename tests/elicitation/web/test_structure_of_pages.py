@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from live_service import live_service, quick_folder
@@ -67,7 +68,7 @@ def test_headings_go_down_one_level_at_a_time(pages):
     for name, page in pages.items():
         levels = Heard(page).levels
         assert levels[0] == 1 and levels.count(1) == 1, name
-        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), (name, levels)
+        assert all(after <= before + 1 for before, after in pairwise(levels)), (name, levels)
 
 
 def test_no_two_controls_of_a_page_have_one_name(pages):
