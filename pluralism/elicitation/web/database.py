@@ -207,7 +207,8 @@ class Database:
             connection.exec_driver_sql(f"SET lock_timeout = '{milliseconds}ms'")
             try:
                 # Nothing less than a rewritten table is without the bytes of its dead rows.
-                connection.exec_driver_sql("VACUUM FULL events, cards, hypotheses, demographics, derived")
+                tables = "events, cards, hypotheses, demographics, derived, links, votes, audit"
+                connection.exec_driver_sql(f"VACUUM FULL {tables}")
             finally:
                 # So that nobody else gets a connection that gives up so soon.
                 connection.invalidate()
