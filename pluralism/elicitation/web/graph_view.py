@@ -72,7 +72,9 @@ def _found(ranking: GraphRanking, t: Translator) -> dict[str, Any]:
     frame = ranking.to_frame().to_pylist()
     ranked = [row for row in frame if row["rank"] is not None]
     first = [row["title"] for row in ranked if row.get("tier") == 1]
-    if not first or len(first) == len(ranked):
+    if not ranked:
+        answer = t("found.nothing")
+    elif not first or len(first) == len(ranked):
         answer = t("found.none", n=len(ranked))
     else:
         shown = ", ".join(f"„{title}“" if t.language == "de" else f"“{title}”" for title in first[:_SHOWN])

@@ -66,6 +66,19 @@ def test_what_people_say_of_themselves_is_kept_only_with_their_answers(live):
     assert live.service.demographics.get(person.id) == {"age": "old"}
 
 
+def test_a_graph_without_votes_that_count_says_why(live):
+    study = live.study()
+    viewer, somebody = live.visitor().enter(live.link(study.id, "viewer")), live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/survey")
+    text = viewer.go(f"/organise/studies/{study.id}/graph").text
+    assert "No votes count yet." in text and "interviews that are not finished do not count" in text
+    assert "of the 0 values" not in text
+    live.service.studies.change(study.id, by="test", count_partial=True)
+    viewer.fill(f"/organise/studies/{study.id}/graph")
+    assert "No votes count yet." not in viewer.text and "not finished" not in viewer.text
+
+
 def test_somebody_leaves_and_comes_back_by_their_own_link(live):
     study = live.study()
     somebody = live.visitor()
