@@ -11,6 +11,7 @@ from pluralism.elicitation.aggregators.ranking import GraphRanking
 from pluralism.elicitation.exports.page import graph_body
 from pluralism.elicitation.exports.page_words import PAGE_WORDS
 from pluralism.elicitation.web.graphs import StoredGraph
+from pluralism.elicitation.web.keyed_locks import KeyedLocks
 from pluralism.elicitation.web.translation import Translator
 
 __all__ = ["Pictures", "graph_values"]
@@ -27,17 +28,20 @@ class Pictures:
     """
 
     def __init__(self, most: int = 16) -> None:
-        self._most, self._lock = most, threading.Lock()
+        self._most, self._lock, self._making = most, threading.Lock(), KeyedLocks()
         self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
 
     def get(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The picture of a key, made where it is not there."""
         # Two who ask at once wait for one that makes it: resampling is the most costly thing that a page does.
-        with self._lock:
-            found = self._kept.pop(key, None)
-            self._kept[key] = found = make() if found is None else found
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+        with self._making.of(key):
+            with self._lock:
+                found = self._kept.pop(key, None)
+            found = make() if found is None else found
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
         return found
 
 

@@ -18,6 +18,7 @@ from pluralism.elicitation.moral_graph import MoralGraph
 from pluralism.elicitation.web import tables
 from pluralism.elicitation.web.built_graph import BuiltGraph, build_graph
 from pluralism.elicitation.web.database import Database
+from pluralism.elicitation.web.keyed_locks import KeyedLocks
 from pluralism.elicitation.web.studies import load_study
 from pluralism.elicitation.web.study_transaction import Clock, new_id, study_transaction
 from pluralism.errors import NotFoundError, UsageError
@@ -71,7 +72,7 @@ class Graphs:
     def __init__(self, database: Database, clock: Clock, seconds: float = 30.0) -> None:
         self._database, self._clock, self._seconds = database, clock, seconds
         self._read: OrderedDict[str, BuiltGraph] = OrderedDict()
-        self._reading, self._building = threading.Lock(), threading.Lock()
+        self._reading, self._building = threading.Lock(), KeyedLocks()
 
     def get(
         self, study_id: str, *, fresh: bool = False, group_by: str | None = None, k: int = SMALLEST_GROUP
@@ -97,8 +98,8 @@ class Graphs:
         """
         found = self._kept(study_id, fresh)
         if found is None:
-            # One at a time: the others find what the first has built.
-            with self._building:
+            # One at a time for each study: the others find what the first has built.
+            with self._building.of(study_id):
                 found = self._kept(study_id, fresh) or self._build(study_id)
         return found if group_by is None else self._grouped(found, study_id, group_by, k)
 
