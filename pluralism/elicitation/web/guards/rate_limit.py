@@ -19,12 +19,16 @@ _KEPT = 50_000
 
 
 class Rate(Enum):
-    """Requests at once, and those that are given back each second."""
+    """Requests at once, and those that are given back each second.
+
+    A password can be guessed; a link with its 256 random bits cannot, and many organisers may share an address.
+    """
 
     PAGE = (240, 8.0)
     ACTION = (120, 4.0)
     JOIN = (300, 10.0)
     LOGIN = (10, 1 / 30)
+    LINK = (100, 1.0)
     HEAVY = (30, 0.5)
     STATIC = (2000, 200.0)
 
@@ -72,7 +76,7 @@ def refuse_too_many(request: Request, rate: Rate) -> None:
     session = session_of(request)
     known = session.organiser or session.participant
     address = request.client.host if request.client else ""
-    by_address = rate in (Rate.JOIN, Rate.LOGIN, Rate.STATIC) or not known
+    by_address = rate in (Rate.JOIN, Rate.LOGIN, Rate.LINK, Rate.STATIC) or not known
     who = f"address {address}" if by_address else f"session {known}"
     wait = request.app.state.buckets.take(who, rate)
     if wait:

@@ -38,7 +38,7 @@ def enter_by_password(request: Request, password: Annotated[str, Form(max_length
 
 
 @router.get("/enter/{token}")
-@allow(Role.ANYBODY, rate=Rate.LOGIN)
+@allow(Role.ANYBODY, rate=Rate.LINK)
 def open_link(request: Request, token: str) -> Response:
     """A button that leads in: a link alone, opened from elsewhere or by a preview, changes nothing."""
     link = _organiser_link(request, token)
@@ -46,7 +46,7 @@ def open_link(request: Request, token: str) -> Response:
 
 
 @router.post("/enter/{token}")
-@allow(Role.ANYBODY, rate=Rate.LOGIN)
+@allow(Role.ANYBODY, rate=Rate.LINK)
 def enter(request: Request, token: str) -> Response:
     """Come in by a link."""
     return _in(request, _organiser_link(request, token))
