@@ -235,7 +235,7 @@ def show(
         "say": lambda name: place.interview.protocol.text(name, place.language),
         "typed": typed if fits else {},
         "erased": ERASED,
-        "may_see_graph": step in ("survey", "done") and service.people.may_see_graph(place.participant_id),
+        "may_see_graph": step == "done" and service.people.may_see_graph(place.participant_id),
         "link": place.way_back,
     }
     t = translator(place.request, place.language)
