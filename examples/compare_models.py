@@ -189,10 +189,11 @@ BASELINES = ("length", "items", "bt", "bt + length")
 CHANGES = {
     "maxmin": {"max_groups": 4, "n_init": 2},
     "pal-a": {"n_prototypes": 3, "concentration": 1.0},
+    "pal-b": {"n_prototypes": 3, "concentration": 1.0},
     "lore": {"rank": 3, "concentration": 1.0},
 }
 SETS = {
-    "ukp_convarg": (ukp_convarg, (*BASELINES, *PEOPLE, "ordinal", "general")),
+    "ukp_convarg": (ukp_convarg, (*BASELINES, *PEOPLE, "pal-b", "ordinal", "general")),
     "anthropic_personas": (anthropic_personas, (*BASELINES, *PEOPLE, "general")),
     "polis": (polis, (*BASELINES, *VOTES, *PEOPLE)),
     "dices": (dices, (*BASELINES, *VOTES, *PEOPLE)),

@@ -124,8 +124,7 @@ def fit_bent(search: PrototypeSearch, n_groups: int, *, loss: Loss, mixing: Mixi
                 )
 
             alpha = dirichlet_prior(alpha, some.problem.voters, posterior)
-        names = ("linear", "weight", "bias", "out", "points", "users")
-        return {name: getattr(network, name) for name in names} | {"alpha": alpha, "sharpness": np.array([sharpness])}
+        return network.parameters | {"users": network.users, "alpha": alpha, "sharpness": np.array([sharpness])}
 
     found = search.memory.piece(f"{loss}/{mixing}/{n_groups}", make)
     alpha, sharpness = found.pop("alpha"), float(found.pop("sharpness")[0])

@@ -1,4 +1,4 @@
-"""A hidden layer for PAL-A: learnt by minibatches, stopped early, and then taken as further features.
+"""A hidden layer for PAL: learnt by minibatches, stopped early, and then taken as further features.
 
 The layer starts beside a finished linear fit and learns what that leaves over. Its units then join the features, and
 map and prototypes are fitted on from there by the exact solver, so that a fit with a hidden layer converges, and is
@@ -38,8 +38,9 @@ class DeepFeatures(CentredFeatures):
 
     Attributes
     ----------
+    inputs : CentredFeatures
+        What the layer reads.
     weight, bias : arrays of shape (hidden, dim) and (hidden,)
-        The layer, on scaled inputs (features - center_in) / scale_in.
     unit_center, unit_scale : array of shape (hidden,) and float
         Mean of the units' outputs on the items compared, and their root mean squared distance from it.
     """
@@ -51,7 +52,7 @@ class DeepFeatures(CentredFeatures):
         bias: Float[np.ndarray, " hidden"],
         rows: Int[np.ndarray, " rows"],
     ) -> None:
-        self.center_in, self.scale_in, self.dim_in = inputs.center, inputs.scale, inputs.dim
+        self.inputs, self.prompts = inputs, inputs.prompts
         self.weight, self.bias = weight, bias
         units = gelu(inputs.matmul(weight.T) + bias)
         self.unit_center = units[rows].mean(axis=0)
@@ -69,7 +70,7 @@ class DeepFeatures(CentredFeatures):
     @property
     def point_dim(self) -> int:
         """Coordinates of a point among the inputs."""
-        return self.dim_in
+        return self.inputs.dim
 
     def lift(
         self, points: Float[np.ndarray, "points coordinates"]
@@ -81,7 +82,7 @@ class DeepFeatures(CentredFeatures):
         slope_at = (phi + inner * np.exp(-0.5 * inner**2) / np.sqrt(2.0 * np.pi)) / self.unit_scale
 
         def down(slope: Float[np.ndarray, "points dim"]) -> np.ndarray:
-            return slope[:, : self.dim_in] + (slope[:, self.dim_in :] * slope_at) @ self.weight
+            return slope[:, : self.inputs.dim] + (slope[:, self.inputs.dim :] * slope_at) @ self.weight
 
         return np.hstack([points, units]), down
 
@@ -103,8 +104,7 @@ def deepened(search: PrototypeSearch, n_groups: int, hidden: int) -> PrototypeSe
     def make() -> dict[str, np.ndarray]:
         rng = np.random.default_rng([search.seed, 11, n_groups])
         network = _learn(prepared.problem, masks, table, linear, search, hidden, rng)
-        names = ("linear", "weight", "bias", "out", "points")
-        return {name: getattr(network, name) for name in names}
+        return network.parameters
 
     layer = search.memory.piece(f"hidden/{n_groups}", make)
     played = np.flatnonzero(prepared.problem.played > 0)
@@ -113,7 +113,8 @@ def deepened(search: PrototypeSearch, n_groups: int, hidden: int) -> PrototypeSe
     # units are centred, which moves everything, and what is in the space with it
     a = np.hstack([layer["linear"], layer["out"] * deep.unit_scale])
     points = layer["points"] if table.in_features else layer["points"] - layer["out"] @ deep.unit_center
-    start = replace(linear, x=np.concatenate([a.ravel(), points.ravel()]))
+    moves = layer.get("prompt_maps", np.zeros(0))
+    start = replace(linear, x=np.concatenate([a.ravel(), points.ravel(), moves.ravel()]))
     return search.deeper(changed, deep, masks or None, n_groups, start)
 
 
@@ -189,7 +190,7 @@ def _learn(
     """The layer, with map, prototypes and users' weights that moved along."""
     some = sampled_users(problem, MOST_ROWS, rng)
     features = table.features.take(some.items)
-    a, p, _ = table.parts(linear.x)
+    a, p, b = table.parts(linear.x)
     weight, project = hidden_start(table.features.gram(problem, rng), problem.total_weight, hidden, rng)
     seed = int(rng.integers(2**31))
 
@@ -202,6 +203,7 @@ def _learn(
             points=np.array(p),
             users=place_users(rows, table.table(linear.x)[some.items], linear.alpha, gradient=False).weights,
             mixing="features" if table.in_features else "latent",
+            prompt_maps=None if table.prompts is None else np.array(b),
         )
         return train_network(
             rows,

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from pluralism.errors import UsageError
-from pluralism.models.ideal_training import gelu
+from pluralism.models.mapped_items import MAP_ARRAYS, MappedItems
 from pluralism.models.membership import Membership
 from pluralism.models.preparation import Prepared
 from pluralism.models.prototype_selection import PrototypeSearch
-from pluralism.models.prototypes import PrototypeModel, prototype_spec
+from pluralism.models.prototypes import prototype_spec
 from pluralism.models.settings import is_whole, refuse
 from pluralism.random import RNG
 from pluralism.solvers.centred_features import CentredFeatures
@@ -31,7 +31,7 @@ __all__ = ["IdealPoint"]
 NUDGE = 1e-4
 
 
-class IdealPoint(PrototypeModel):
+class IdealPoint(MappedItems):
     r"""Ideal points in a space that all people share, mixed from prototypes (PAL-A).
 
     P(user u prefers left) = sigmoid(D(right, a_u) - D(left, a_u)), where D is the squared distance of an item's f to
@@ -121,20 +121,15 @@ class IdealPoint(PrototypeModel):
     """
 
     heads_: Float[np.ndarray, "groups dim"] | None
-    map_: Float[np.ndarray, "latent inputs"] | None
     points_: Float[np.ndarray, "groups dim"] | None
-    hidden_weight_: Float[np.ndarray, "hidden dim"] | None
     spec = prototype_spec(
-        {
-            "map_": ("latent", "inputs"),
+        MAP_ARRAYS
+        | {
             "prototypes_": ("groups", "latent"),
             "heads_": ("groups", "dim"),
-            "hidden_weight_": ("hidden", "dim"),
-            "hidden_bias_": ("hidden",),
-            "hidden_center_": ("hidden",),
             "points_": ("groups", "dim"),
         },
-        optional=("map_", "heads_", "hidden_weight_", "hidden_bias_", "hidden_center_", "points_"),
+        optional=(*MAP_ARRAYS, "heads_", "points_"),
         optional_numbers=("sharpness_", "hidden_scale_"),
     )
     _number: ClassVar[str] = "n_prototypes"
@@ -212,16 +207,6 @@ class IdealPoint(PrototypeModel):
         self._check_fitted()
         return self._liking(self.embed(items), self.ideal_points(self._own(membership).posterior))
 
-    def embed(self, items: Items) -> Float[np.ndarray, "items latent"]:
-        """Where items are in the space of the prototypes, f(item)."""
-        centred = self._centred(items)
-        if self.map_ is None:
-            return centred.matrix.rows(np.arange(len(items))).astype(np.float64)
-        f = centred.matmul(self.map_[:, : self.dim_].T)
-        if self.hidden_weight_ is not None:
-            f += self._units(centred.matmul(self.hidden_weight_.T)) @ self.map_[:, self.dim_ :].T
-        return f
-
     def ideal_points(self, weights: Float[np.ndarray, "users groups"]) -> Float[np.ndarray, "users latent"]:
         """Where users with these weights (of a membership's `posterior`) are in the space of the prototypes."""
         self._check_fitted()
@@ -239,10 +224,6 @@ class IdealPoint(PrototypeModel):
     def _steepness(self) -> float:
         """What distances are multiplied with to be log-odds."""
         return 1.0 if self.sharpness_ is None else float(self.sharpness_)
-
-    def _units(self, inputs: Float[np.ndarray, "rows hidden"]) -> Float[np.ndarray, "rows hidden"]:
-        units: Float[np.ndarray, "rows hidden"] = gelu(inputs + self.hidden_bias_) - self.hidden_center_
-        return units / self.hidden_scale_
 
     def _liking(
         self, f: Float[np.ndarray, "items latent"], goals: Float[np.ndarray, "goals latent"]
@@ -264,30 +245,17 @@ class IdealPoint(PrototypeModel):
         return deepened(search, n_groups, self.hidden)
 
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:
-        from pluralism.models.hidden_layer import DeepFeatures
-
         features = table.features
-        self.map_ = self.heads_ = self.sharpness_ = self.points_ = None
-        self.hidden_weight_ = self.hidden_bias_ = self.hidden_center_ = self.hidden_scale_ = None
-        self.center_ = features.center
-        if isinstance(table, HeadTable):
+        self.heads_ = self.sharpness_ = self.points_ = None
+        self._learn_map(features, np.array(table.parts(fit.x)[0]) if isinstance(table, IdealTable) else None)
+        if isinstance(table, IdealTable):
+            self.prototypes_ = table.prototypes(fit.x)
+        elif isinstance(table, HeadTable):
             c = float(fit.x[-1] ** 2)
             heads = table.heads(fit.x).T
             self.heads_ = np.ascontiguousarray(heads) / features.scale
             self.sharpness_ = c / features.scale**2
             self.prototypes_ = self.center_ + features.scale * heads / max(2.0 * c, 1e-12)
-        elif isinstance(table, IdealTable):
-            self.prototypes_ = table.prototypes(fit.x)
-            self.map_ = np.array(table.parts(fit.x)[0]) / features.scale
-            if isinstance(features, DeepFeatures):
-                # the layer's inputs and the units' outputs each in their own scale, as `embed` uses them
-                dim = self.dim_
-                self.center_ = features.center_in
-                self.map_[:, :dim] /= features.scale_in
-                self.hidden_weight_ = features.weight / features.scale_in
-                self.hidden_bias_ = features.bias
-                self.hidden_center_ = features.unit_center
-                self.hidden_scale_ = features.unit_scale
 
     def _refine(
         self, search: PrototypeSearch, n_groups: int, rewards: Float[np.ndarray, "items groups"]

@@ -46,6 +46,8 @@ class Network:
         On the simplex.
     mixing : {"latent", "features", "mixed"}
         Ideal points are users @ points, users @ f(points) or f(users @ points).
+    prompt_maps : array of shape (groups, latent, context), optional
+        How prototypes in the space move with what is known of a prompt.
     """
 
     linear: Float[np.ndarray, "latent dim"]
@@ -55,6 +57,13 @@ class Network:
     points: Float[np.ndarray, "groups width"]
     users: Float[np.ndarray, "users groups"]
     mixing: Mixing
+    prompt_maps: Float[np.ndarray, "groups latent context"] | None = None
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """All arrays by name, but for the users' weights."""
+        names = ("linear", "weight", "bias", "out", "points", "prompt_maps")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def map(self, x: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows latent"]:
         """Where features lead."""
@@ -175,8 +184,7 @@ def _train(
         return torch.from_numpy(np.array(values, dtype=np.float32)).requires_grad_(True)
 
     logits = parameter(np.log(np.maximum(start.users, 1e-6)))
-    names = ("linear", "weight", "bias", "out", "points")
-    w = {name: parameter(getattr(start, name)) for name in names}
+    w = {name: parameter(values) for name, values in start.parameters.items()}
     # rows without weight would thin out the batches
     counted = np.flatnonzero(train.weight > 0)
     passes = int(np.ceil(len(counted) / BATCH))
@@ -191,6 +199,9 @@ def _train(
     position[items] = np.arange(len(items))
     x = torch.from_numpy(features.rows(items).astype(np.float32))
     read = x @ axes
+    context = None
+    if start.prompt_maps is not None and features.prompts is not None:
+        context = torch.from_numpy(features.prompts[items].astype(np.float32))
     total = max(train.total_weight, TINY)
 
     def mapped(rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -212,7 +223,11 @@ def _train(
         user, left, right, outcome, mass = (column[part] for column in rows)
         shown, index = torch.unique(torch.cat([left, right]), return_inverse=True)
         people, who = torch.unique(user, return_inverse=True)
-        goal = ideal_points(torch.softmax(logits[people], dim=1))[who]
+        weights = torch.softmax(logits[people], dim=1)
+        goal = ideal_points(weights)[who]
+        if context is not None:
+            # both items of a comparison are of one prompt
+            goal = goal + torch.einsum("nk,klc,nc->nl", weights[who], w["prompt_maps"], context[left])
         gap = (mapped(x[shown], read[shown])[index].view(2, len(left), -1) - goal).square().sum(2)
         if loss == "logistic":
             z = gap[1] - gap[0]
@@ -222,7 +237,7 @@ def _train(
         return mass * (outcome * torch.relu(1.0 - margin) + (1.0 - outcome) * torch.relu(1.0 + margin))
 
     def penalty() -> torch.Tensor:
-        plain = sum((w[name].square().sum() for name in ("linear", "out", "points")), torch.zeros(()))
+        plain = sum((w[name].square().sum() for name in w if name not in ("weight", "bias")), torch.zeros(()))
         return ridge / 2 * (plain + w["weight"].square().sum() / w["weight"].shape[1])
 
     train_rows, held_rows = columns(train), None if held is None else columns(held)
@@ -234,7 +249,7 @@ def _train(
         return sum(parts) / max(float(rows[4].sum()), TINY)
 
     def state() -> Network:
-        arrays = {name: w[name].detach().numpy().astype(np.float64) for name in names}
+        arrays = {name: values.detach().numpy().astype(np.float64) for name, values in w.items()}
         arrays["weight"] = arrays["weight"] @ project.T
         users = torch.softmax(logits, dim=1).detach().numpy().astype(np.float64)
         return Network(**arrays, users=users / users.sum(axis=1, keepdims=True), mixing=start.mixing)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from pluralism.data.labels import encode_labels
-from pluralism.errors import DataError, DataWarning
+from pluralism.errors import DataError, DataWarning, UsageError
+from pluralism.models.mapped_items import MAP_ARRAYS, MappedItems
 from pluralism.models.preparation import Prepared
-from pluralism.models.prototypes import PrototypeModel, prototype_spec
-from pluralism.models.settings import refuse
+from pluralism.models.prototype_selection import PrototypeSearch
+from pluralism.models.prototypes import prototype_spec
+from pluralism.models.settings import is_whole, refuse
 from pluralism.models.state import require_state
 from pluralism.random import RNG
 from pluralism.solvers.angle_table import AngleTable, unit_rows
@@ -34,13 +36,13 @@ __all__ = ["PromptIdealPoint"]
 BLOCK = 4096
 
 
-class PromptIdealPoint(PrototypeModel):
+class PromptIdealPoint(MappedItems):
     """Ideal points mixed from prototypes that move with the prompt (PAL-B).
 
     Prototype k asks of an answer to prompt c that it be close to g_k(c) = P_k + B_k h(c), where h(c) is what is known
-    of the prompt; an answer x is at f(x) = A x. People are weights on the prototypes. With loss "distance" prototype k
-    rewards x with 2 f . g_k - f . f, with "angle" by the cosine of f and g_k times a scale that is learnt, softened
-    where either is short: s f . g_k / sqrt((1 + f . f) (1 + g_k . g_k)).
+    of the prompt; an answer x is at f(x), by a linear map or one with a hidden layer. People are weights on the
+    prototypes. With loss "distance" prototype k rewards x with 2 f . g_k - f . f, with "angle" by the cosine of f and
+    g_k times a scale that is learnt, softened where either is short: s f . g_k / sqrt((1 + f . f) (1 + g_k . g_k)).
 
     What is known of prompts are `Items.prompt_features` (see `Items.with_prompt_features` and
     `Items.embed(prompts=True)`). Without them a prompt is described by the mean features of its items, and a
@@ -56,6 +58,10 @@ class PromptIdealPoint(PrototypeModel):
         Squared distances, or cosines as published. The published angle is that to the mixture of the prototypes; here
         cosines are mixed, which differs by a factor for each user and prompt and keeps the model linear in the
         weights.
+    map : {"linear", "mlp"}
+        The shared map f, as in `IdealPoint`; with "mlp" the loss is "distance".
+    hidden : int
+        Units of the hidden layer.
     latent_dim : "auto" or int
         Dimensions of the space, as in `IdealPoint`; not more than the features have.
     weights : {"mixture", "partition"}
@@ -79,6 +85,8 @@ class PromptIdealPoint(PrototypeModel):
     Attributes
     ----------
     map_ : array of shape (latent, dim)
+        With a hidden layer the columns for its units follow.
+    hidden_weight_, hidden_bias_ : arrays of shape (hidden, dim) and (hidden,), or None
     prototypes_ : array of shape (groups, latent)
         Where the prototypes are for the average prompt.
     prompt_maps_ : array of shape (groups, latent, context)
@@ -95,15 +103,15 @@ class PromptIdealPoint(PrototypeModel):
     """
 
     spec = prototype_spec(
-        {
-            "map_": ("latent", "dim"),
+        MAP_ARRAYS
+        | {
             "prototypes_": ("groups", "latent"),
             "prompt_maps_": ("groups", "latent", "context"),
             "prompt_center_": ("context",),
             "prompt_means_": ("prompts", "context"),
         },
-        optional=("prompt_means_", "prompt_labels_"),
-        optional_numbers=("scale_",),
+        optional=(*(name for name in MAP_ARRAYS if name != "map_"), "prompt_means_", "prompt_labels_"),
+        optional_numbers=("scale_", "hidden_scale_"),
         labels={"users_": "users", "prompt_labels_": "prompts"},
         plain=("prompt_source_",),
     )
@@ -115,6 +123,8 @@ class PromptIdealPoint(PrototypeModel):
         n_prototypes: int | Literal["auto"] = "auto",
         max_prototypes: int = 8,
         loss: Literal["distance", "angle"] = "distance",
+        map: Literal["linear", "mlp"] = "linear",
+        hidden: int = 256,
         latent_dim: int | Literal["auto"] = 16,
         weights: Literal["mixture", "partition"] = "mixture",
         ridge: float | Literal["auto"] = "auto",
@@ -128,6 +138,8 @@ class PromptIdealPoint(PrototypeModel):
         self.n_prototypes = n_prototypes
         self.max_prototypes = max_prototypes
         self.loss = loss
+        self.map = map
+        self.hidden = hidden
         self.latent_dim = latent_dim
         self.weights = weights
         self.ridge = ridge
@@ -138,9 +150,14 @@ class PromptIdealPoint(PrototypeModel):
         self.max_iter = max_iter
         self.rng = rng
 
+    @property
+    def minibatched(self) -> bool:
+        """Whether part of the model is learnt by minibatches, which are drawn in the order of the rows."""
+        return self.map == "mlp"
+
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """Reward of each item for somebody at each prototype, in logits, up to a constant within a prompt."""
-        f = self._centred(items).matmul(self.map_.T)
+        f = self.embed(items)
         context = self._context(items)
         out = np.empty((len(items), self.n_groups_))
         for k in range(self.n_groups_):
@@ -177,18 +194,22 @@ class PromptIdealPoint(PrototypeModel):
         return prepared, PromptedFeatures(features, known, items, problem.played > 0)
 
     def _item_table(self, features: CentredFeatures, n_groups: int, ridge: float, n_latent: int) -> ItemTable:
-        if not isinstance(features, PromptedFeatures):
-            raise TypeError("features come with their prompts")
         kind = AngleTable if self.loss == "angle" else IdealTable
         return kind(features, n_groups, n_latent, ridge, prompts=features.prompts)
 
+    def _deepened(self, search: PrototypeSearch, n_groups: int) -> PrototypeSearch:
+        if self.map != "mlp":
+            return search
+        from pluralism.models.hidden_layer import deepened
+
+        return deepened(search, n_groups, self.hidden)
+
     def _learn(self, prepared: Prepared, table: ItemTable, fit: PrototypeFit) -> None:
-        features = table.features
+        features = getattr(table.features, "inputs", table.features)
         if not isinstance(table, IdealTable) or not isinstance(features, PromptedFeatures):
             raise TypeError("prompts move ideal points")
         a, p, b = table.parts(fit.x)
-        self.center_ = features.center
-        self.map_ = np.array(a) / features.scale
+        self._learn_map(table.features, np.array(a))
         self.prototypes_ = np.array(p)
         self.prompt_maps_ = np.array(b) / features.prompt_scale
         self.prompt_center_ = features.prompt_center
@@ -207,6 +228,15 @@ class PromptIdealPoint(PrototypeModel):
     def _check_own_settings(self) -> None:
         if self.loss not in ("distance", "angle"):
             refuse(self, "loss", '"distance" or "angle"')
+        if self.map not in ("linear", "mlp"):
+            refuse(self, "map", '"linear" or "mlp"')
+        if not is_whole(self.hidden):
+            refuse(self, "hidden", "an integer of at least 1")
+        if self.map == "mlp" and self.loss == "angle":
+            raise UsageError(
+                'loss="angle" is not possible with map="mlp": the layer learns what distances leave over.',
+                fix='Set loss="distance" or map="linear".',
+            )
 
     def _set_state(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super()._set_state(document, arrays)
@@ -268,7 +298,7 @@ class PromptedFeatures(CentredFeatures):
         self, features: CentredFeatures, known: PromptKnowledge, items: Items, played: Bool[np.ndarray, " items"]
     ) -> None:
         super().__init__(features.matrix, features.center, features.scale)
-        self.known, self.prompts = known, None
+        self.known = known
         self.prompt_center, self.prompt_scale = np.zeros(known.width), 1.0
         if known.source == "none":
             return
@@ -278,12 +308,6 @@ class PromptedFeatures(CentredFeatures):
         size = float(np.sqrt(np.mean(np.sum((used - self.prompt_center) ** 2, axis=1)))) if len(used) else 0.0
         self.prompt_scale = size if size > 1e-8 else 1.0
         self.prompts = np.nan_to_num((rows - self.prompt_center) / self.prompt_scale)
-
-    def take(self, rows: Int[np.ndarray, " rows"]) -> PromptedFeatures:
-        """Some of the items."""
-        found = super().take(rows)
-        found.prompts = None if self.prompts is None else self.prompts[rows]
-        return found
 
 
 def _means(items: Items) -> Float[np.ndarray, "prompts dim"]:

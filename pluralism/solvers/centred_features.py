@@ -28,7 +28,14 @@ class CentredFeatures:
     matrix : FeatureMatrix
     center : array of shape (dim,)
     scale : float
+
+    Attributes
+    ----------
+    prompts : array of shape (items, context) or None
+        What is known of each item's prompt, where that moves prototypes.
     """
+
+    prompts: Float[np.ndarray, "items context"] | None = None
 
     def __init__(self, matrix: FeatureMatrix, center: Float[np.ndarray, " dim"], scale: float) -> None:
         self.matrix, self.center, self.scale = matrix, center, scale
@@ -66,6 +73,7 @@ class CentredFeatures:
         found = copy.copy(self)
         found.matrix = FeatureMatrix(self.matrix.array[rows])
         found.n_items, found._square = len(rows), None
+        found.prompts = None if self.prompts is None else self.prompts[rows]
         return found
 
     @property

@@ -13,8 +13,11 @@ from pluralism.testing import check_preference_model
 QUICK = {"ridge": 0.3, "concentration": 0.5, "blocks": "item", "n_init": 2, "latent_dim": 3}
 
 
-def turning_tastes(seed, *, n_users=80, n_answers=40, described=True):
-    """Two camps whose ideal answer is on opposite sides, and which side depends on the prompt."""
+def turning_tastes(seed, *, n_users=80, n_answers=40, described=True, bent=False):
+    """Two camps whose ideal answer is on opposite sides, and which side depends on the prompt.
+
+    Where it is bent, places are squares of the features.
+    """
     rng = np.random.default_rng([13, seed])
     n_prompts, each = 40, 10
     context = rng.normal(size=(n_prompts, 2))
@@ -27,6 +30,7 @@ def turning_tastes(seed, *, n_users=80, n_answers=40, described=True):
         features=x,
         feature_space="test",
     )
+    x = x**2 - 1.0 if bent else x
     if described:
         items = items.with_prompt_features(context)
     camp = rng.integers(2, size=n_users)
@@ -43,6 +47,7 @@ def turning_tastes(seed, *, n_users=80, n_answers=40, described=True):
 
 
 def nll(p, data):
+    p = np.clip(p, 1e-9, 1 - 1e-9)
     return -float(np.mean(data.outcome * np.log(p) + (1 - data.outcome) * np.log(1 - p)))
 
 
@@ -61,6 +66,28 @@ def test_ideal_points_that_move_with_the_prompt_are_found_over_seeds():
         assert nll(model.predict_proba(test), test) < nll(still.predict_proba(test), test) - 0.05
         assert camps_found(model, camp) > 0.95
         assert model.scale_ is None
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))])
+def test_a_hidden_layer_finds_places_that_no_line_leads_to(tmp_path, seed):
+    data, camp = turning_tastes(seed, n_answers=100, bent=True)
+    train, test = data.split(test=0.25, by="row", rng=0)
+    options = QUICK | {"n_prototypes": 2, "tol": 1e-6}
+    line = PromptIdealPoint(**options).fit(train)
+    deep = PromptIdealPoint(map="mlp", hidden=64, **options).fit(train)
+    still = IdealPoint(map="mlp", hidden=64, **options).fit(train)
+    found = nll(deep.predict_proba(test), test)
+    assert found < nll(line.predict_proba(test), test) - 0.1
+    assert found < nll(still.predict_proba(test), test) - 0.05
+    assert camps_found(deep, camp) > 0.95
+    items, prompts = data.items, np.asarray(data.items.prompt_features)
+    goal = deep.prototypes_[:, None] + (prompts - deep.prompt_center_) @ np.swapaxes(deep.prompt_maps_, 1, 2)
+    f, codes = deep.embed(items), items.prompt_codes()
+    distance = ((f[:, None] - np.swapaxes(goal, 0, 1)[codes]) ** 2).sum(axis=2)
+    square = (np.swapaxes(goal, 0, 1)[codes] ** 2).sum(axis=2)
+    np.testing.assert_allclose(deep.reward(items), square - distance, atol=1e-8)
+    deep.save(tmp_path)
+    np.testing.assert_array_equal(pl.load(tmp_path).predict_proba(test), deep.predict_proba(test))
 
 
 @pytest.mark.slow
@@ -195,10 +222,23 @@ def test_battery(loss):
     assert sum(result.passed for result in results) == 60
 
 
+@pytest.mark.slow
+def test_battery_with_a_hidden_layer():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        model = PromptIdealPoint(n_prototypes=2, map="mlp", hidden=8, **QUICK)
+        results = check_preference_model(model, raise_on_failure=True)
+    assert sum(result.passed for result in results) == 60
+
+
 def test_errors_say_what_to_do():
     data, _ = turning_tastes(6, n_users=4)
-    with pytest.raises(UsageError, match="loss"):
-        PromptIdealPoint(loss="hinge").fit(data)
+    wrong = {"loss": "hinge", "map": "identity", "hidden": 0}
+    for name, value in wrong.items():
+        with pytest.raises(UsageError, match=name):
+            PromptIdealPoint(**{name: value}).fit(data)
+    with pytest.raises(UsageError, match="what distances leave over"):
+        PromptIdealPoint(map="mlp", loss="angle").fit(data)
     across = Comparisons.from_arrays([0, 1], [399, 2], user=[0, 0], outcome=[1, 1], items=data.items)
     with pytest.raises(DataError, match="two different prompts"):
         PromptIdealPoint().fit(across)
