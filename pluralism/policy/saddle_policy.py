@@ -139,7 +139,7 @@ def _all_can_gain(
     gains: Float[np.ndarray, "prompts candidates groups"], utilities: Utilities, weight_set: WeightSet, scope: Scope
 ) -> np.ndarray:
     """Whether some policy gives every group of positive share more than nothing, for each problem."""
-    inner = gains[..., weight_set.members]
+    inner = weight_set.inner(gains)
     simplex = WeightSet.simplex(inner.shape[2])
     there = utilities.mask[..., None]
     width = np.where(there, inner, -np.inf).max(axis=1) - np.where(there, inner, np.inf).min(axis=1)

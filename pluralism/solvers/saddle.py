@@ -97,7 +97,7 @@ def solve_saddle_each(
         Gap to reach, relative to the largest range of a group's rewards on the prompt (absolute for the Nash rule).
     max_iter : int
     """
-    inner = np.ascontiguousarray(values[..., weight_set.members], dtype=np.float64)
+    inner = np.ascontiguousarray(weight_set.inner(values), dtype=np.float64)
     logs = np.ascontiguousarray(log_reference, dtype=np.float64)
     log_policy, weights = np.empty_like(logs), np.empty((len(inner), inner.shape[2]))
     found = np.empty((len(inner), 4))
@@ -134,7 +134,7 @@ def solve_saddle(
     tol : float
         Gap to reach, relative to the largest range of a group's rewards on any prompt (absolute for the Nash rule).
     """
-    cells = _Cells.of(values[..., weight_set.members], log_reference, prompt_weights, weight_set)
+    cells = _Cells.of(weight_set.inner(values), log_reference, prompt_weights, weight_set)
     price = float(beta) if weight_set.logarithmic else float(beta) / cells.spread
     log_q, w, value, gap, away, n_iter = _solve(cells, weight_set, price, tol, max_iter)
     if weight_set.logarithmic:

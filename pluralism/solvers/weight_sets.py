@@ -131,6 +131,10 @@ class WeightSet:
         """What the kernels take."""
         return self.kind, self.total, self.share, self.cap, self.level
 
+    def inner(self, values: Float[np.ndarray, "*axes groups"]) -> Float[np.ndarray, "*axes members"]:
+        """Of the members alone; no copy where these are all."""
+        return values if self.members.all() else values[..., self.members]
+
     def worst(
         self, utilities: Float[np.ndarray, "problems groups"]
     ) -> tuple[Float[np.ndarray, " problems"], Float[np.ndarray, "problems groups"]]:
@@ -138,7 +142,7 @@ class WeightSet:
 
         Welfare is -inf where a utility that must be positive is not.
         """
-        inner = np.ascontiguousarray(utilities[:, self.members], dtype=np.float64)
+        inner = np.ascontiguousarray(self.inner(utilities), dtype=np.float64)
         value, weights = np.empty(len(inner)), np.empty_like(inner)
         worst_each(*self.arguments, inner, value, weights)
         return value, self.spread(weights)
