@@ -8,7 +8,7 @@ ballots are checked before, whole counts are reduced to lowest terms, and everyt
 from __future__ import annotations
 
 import inspect
-from math import gcd
+from math import factorial, gcd, prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from pluralism.social_choice.rule import Log, Rule, rule
 
 __all__ = ["pref_voting_names", "pref_voting_rule"]
 
+MOST_ORDERS = 10_000
+_ALL_ORDERS = ("Ranked Pairs", "River")
 LARGEST_COUNT = 2**31 - 1
 """The library adds counts up in 32 bits in places."""
 
@@ -46,6 +48,11 @@ def pref_voting_rule(name: str) -> Rule[Outcome]:
         if seeded and options.get("seed") is None:
             raise UsageError(f"{name} of pref_voting draws at random.", fix="Pass seed=0, say.")
         given = _translated(profile, name, [kind.value for kind in method.input_types or ()])
+        if name in _ALL_ORDERS and _orders_of_equal_majorities(profile) > MOST_ORDERS:
+            raise DataError(
+                f"{name} of pref_voting tries every order of equal majorities, and here are more than {MOST_ORDERS:,}.",
+                fix="Use our 'ranked-pairs', which finds all tied winners without.",
+            )
         log(f"{name} of pref_voting counts a {type(given).__name__}.")
         try:
             found = method(given, **options)
@@ -63,6 +70,13 @@ def pref_voting_rule(name: str) -> Rule[Outcome]:
 
     counted.__doc__ = inspect.getdoc(method.vm)
     return rule(f"pref_voting:{name}", takes=Profile, source="pref_voting (W. H. Holliday and E. Pacuit)")(counted)
+
+
+def _orders_of_equal_majorities(profile: Profile) -> int:
+    """In how many orders they can be taken, ties in both directions."""
+    margins = profile.margins[~np.eye(profile.n_candidates, dtype=bool)]
+    _, sizes = np.unique(margins[margins >= 0], return_counts=True)
+    return prod(factorial(int(size)) for size in sizes)
 
 
 def _library(module: str) -> Any:
