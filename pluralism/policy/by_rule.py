@@ -138,7 +138,7 @@ def meet_kl(solve: Callable[[float], FinitePolicy], kl: float, *, unit: float = 
             break
         low, high = high, high + decades
         best = solve(10.0**high)
-    else:
+    if best.kl_mean > kl:
         raise UsageError(f"No price of KL keeps it at {kl:g}.", fix="Allow more, or set beta.")
     if low == high:
         for decades in WIDENINGS:

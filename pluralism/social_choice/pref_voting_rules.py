@@ -51,7 +51,7 @@ def pref_voting_rule(name: str) -> Rule[Outcome]:
         if name in _ALL_ORDERS and _orders_of_equal_majorities(profile) > MOST_ORDERS:
             raise DataError(
                 f"{name} of pref_voting tries every order of equal majorities, and here are more than {MOST_ORDERS:,}.",
-                fix="Use our 'ranked-pairs', which finds all tied winners without.",
+                fix=f"Use '{name} ZT' of pref_voting, which takes one order, or our 'ranked-pairs', which needs none.",
             )
         log(f"{name} of pref_voting counts a {type(given).__name__}.")
         try:

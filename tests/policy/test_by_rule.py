@@ -71,6 +71,13 @@ def test_settings_that_do_not_fit_are_refused(made, rule, settings, says):
     assert caught.value.fix
 
 
+def test_a_price_that_only_the_last_widening_reaches_is_found(made):
+    dear = meet_kl(lambda beta: kl_optimal(made, beta=beta * 1e-14), 0.3)
+    assert dear.kl_mean == pytest.approx(0.3, rel=2e-4)
+    with pytest.raises(UsageError, match="No price of KL"):
+        meet_kl(lambda beta: kl_optimal(made, beta=beta * 1e-40), 0.3)
+
+
 def test_the_certificate_of_a_budget_bounds_every_policy_within_it(made):
     loose, tight = policy_by_rule(made, "maxmin", kl=0.2), meet_kl(lambda beta: maxmin(made, beta=beta), 0.2, tol=1e-9)
     assert loose.certificate.primal[0] == pytest.approx(loose.group_utilities.min(), abs=1e-8)
