@@ -109,6 +109,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
         *extras["bayes"],
         *extras["embed"],
         *extras["llm"],
+        *extras["lm"],
         *extras["progress"],
         *extras["testing"],
         *extras["trl"],

@@ -19,6 +19,7 @@ def load_pretrained(
     revision: str | None,
     error: type[PluralismError],
     purpose: str,
+    extra: str = "embed",
 ) -> Any:
     """Call `build` with the transformers library and the options that every loading has.
 
@@ -34,13 +35,15 @@ def load_pretrained(
         What to raise where the model cannot be loaded.
     purpose : str
         What needs the library, as the subject of a sentence.
+    extra : str
+        The extra of this package that brings the library.
 
     Raises
     ------
     MissingExtraError
         transformers is not installed.
     """
-    library = require("transformers", extra="embed", purpose=purpose)
+    library = require("transformers", extra=extra, purpose=purpose)
     options: dict[str, Any] = {"trust_remote_code": False}
     if revision is not None:
         options["revision"] = revision

@@ -13,12 +13,20 @@ import torch
 from jaxtyping import Float64
 
 from pluralism.errors import LanguageModelError, UsageError
+from pluralism.llm.causal_lm import (
+    break_specials,
+    context_length,
+    end_tokens,
+    load_chat_tokenizer,
+    load_network,
+    special_texts,
+    token_ids,
+)
 from pluralism.llm.chat_model import ChatModel, Weights
-from pluralism.llm.device import DTYPES, choose_device, choose_dtype
+from pluralism.llm.device import choose_device, choose_dtype
 from pluralism.llm.local_generation import Draw, generate, score
 from pluralism.llm.messages import Message, MessageLike, as_messages
 from pluralism.llm.options import Options
-from pluralism.llm.pretrained import load_pretrained
 from pluralism.llm.request import Completion, RawCall, Request
 from pluralism.llm.structured import instructed_call
 from pluralism.llm.usage import Usage
@@ -31,7 +39,6 @@ PLAIN_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
 )
 _PLAIN_STOPS = ("\nuser:", "\nsystem:", "\nassistant:")
-_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<|endoftext|>")
 _MAX_TOKENS = 1024
 _UNFINISHED = "\ufffd"
 
@@ -160,51 +167,19 @@ class TransformersChat(ChatModel):
 
     @functools.cached_property
     def _tokenizer(self) -> Any:
-        tokenizer = self._load(lambda library, options: library.AutoTokenizer.from_pretrained(self.model, **options))
-        if not tokenizer.chat_template and self.chat_template is None:
-            raise LanguageModelError(
-                f"The model {self.model!r} has no chat template; is it a base model?",
-                fix="Use an instruction-tuned model, or pass chat_template=PLAIN_TEMPLATE for a base model.",
-            )
-        return tokenizer
+        return load_chat_tokenizer(self.model, revision=self.revision, chat_template=self.chat_template)
 
     @functools.cached_property
     def _network(self) -> Any:
-        def build(library: Any, options: dict[str, Any]) -> Any:
-            return library.AutoModelForCausalLM.from_pretrained(
-                self.model, dtype=DTYPES[self.dtype], use_safetensors=True, output_loading_info=True, **options
-            )
-
-        network, info = self._load(build)
-        missing = sorted(info["missing_keys"])
-        if missing:
-            raise LanguageModelError(
-                f"The files of {self.model!r} lack {len(missing)} weights, such as {missing[0]}.",
-                fix="Check that the model is complete, and a causal language model.",
-            )
-        return network.eval().to(self.device)
+        return load_network(self.model, revision=self.revision, dtype=self.dtype, device=self.device)
 
     @functools.cached_property
     def _limit(self) -> int:
-        text = self._network.config.get_text_config()
-        return int(getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 10**9)
+        return context_length(self._network)
 
     @functools.cached_property
     def _ends(self) -> frozenset[int]:
-        declared = self._network.generation_config.eos_token_id
-        ends = {*(declared if isinstance(declared, list) else [declared]), self._tokenizer.eos_token_id}
-        vocabulary = self._tokenizer.get_added_vocab()
-        ends |= {vocabulary.get(name) for name in _TURN_ENDS}
-        return frozenset(end for end in ends if end is not None)
-
-    def _load(self, build: Any) -> Any:
-        return load_pretrained(
-            self.model,
-            build,
-            revision=self.revision,
-            error=LanguageModelError,
-            purpose=f"The language model {self.model!r}",
-        )
+        return end_tokens(self._network, self._tokenizer)
 
     def _locked(self, tokens: Iterator[int]) -> Iterator[int]:
         """One forward pass at a time, whoever reads."""
@@ -240,21 +215,18 @@ class TransformersChat(ChatModel):
         return tokens
 
     def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return token_ids(self._tokenizer, text)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
     def _harmless(self, text: str) -> str:
-        for special in sorted(self._specials, key=len, reverse=True):
-            text = text.replace(special, f"{special[0]} {special[1:]}")
-        return text
+        return break_specials(text, self._specials)
 
     @functools.cached_property
     def _specials(self) -> frozenset[str]:
-        added = {str(token) for token in self._tokenizer.added_tokens_decoder.values()}
-        return frozenset(text for text in {*added, *self._tokenizer.all_special_tokens} if len(text.strip()) > 1)
+        return special_texts(self._tokenizer)
 
     def _spellings(self, label: str) -> list[list[int]]:
         """Different beginnings of a reply that are the label; none continues another."""

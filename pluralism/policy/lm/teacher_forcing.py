@@ -1,0 +1,106 @@
+"""Log-probabilities of given tokens after given prompts, many at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+__all__ = ["evaluating", "plan_rows", "score_tokens", "token_budget"]
+
+_LOGITS = 2**26
+"""Logits that one batch may have: 256 MiB in float32."""
+
+
+@contextmanager
+def evaluating(network: Any) -> Iterator[None]:
+    """Without dropout, and back to training afterwards where the network was in training."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def token_budget(device: Any) -> int:
+    """Tokens that a batch may have, padding included."""
+    return 8192 if torch.device(device).type == "cpu" else 65536
+
+
+def plan_rows(lengths: Sequence[int], fits: Callable[[int, int], bool]) -> Iterator[list[int]]:
+    """Rows by length, the longest first, cut into batches.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+    fits : callable
+        Whether a batch of (rows, length of the longest) is small enough; one row always is.
+    """
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda k: (-lengths[k], k)):
+        if batch and not fits(len(batch) + 1, lengths[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def score_tokens(
+    network: Any, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *, pad: int
+) -> tuple[Float64[np.ndarray, " tokens"], ...]:
+    """Log-probability of each token of each response, after its prompt and the tokens before it.
+
+    Parameters
+    ----------
+    network : transformers model
+        With a language-model head.
+    prompts, responses : sequences of sequences of int
+        As many of one as of the other; each prompt has a token or more.
+    pad : int
+        Fills up rows; where a row is filled does not matter to it.
+    """
+    lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+    budget, vocabulary = token_budget(network.device), int(network.config.get_text_config().vocab_size)
+
+    def fits(rows: int, length: int) -> bool:
+        return rows * length <= budget and rows * length * vocabulary <= _LOGITS
+
+    found: list[Any] = [None] * len(lengths)
+    with torch.inference_mode(), evaluating(network):
+        for batch in plan_rows(lengths, fits):
+            scored = _score([prompts[k] for k in batch], [responses[k] for k in batch], network, pad)
+            for k, values in zip(batch, scored, strict=True):
+                found[k] = values
+    return tuple(found)
+
+
+def _score(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], network: Any, pad: int
+) -> Iterator[np.ndarray]:
+    rows = [[*p, *r] for p, r in zip(prompts, responses, strict=True)]
+    longest = max(map(len, rows))
+    # Padding stands on the right, where a causal model does not see it.
+    ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=network.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=network.device)
+    kept = longest - min(map(len, prompts)) + 1
+    options = {"logits_to_keep": kept} if _keeps_some_logits(network) else {}
+    output = network(input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True, **options)
+    # From the end: virtual tokens of a prompt adapter stand before the first.
+    logits = output.logits[:, -kept:-1].float()
+    chosen = logits.gather(2, ids[:, longest - kept + 1 :, None])[:, :, 0] - logits.logsumexp(2)
+    values = chosen.double().cpu().numpy()
+    for k, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
+        first = len(prompt) - (longest - kept + 1)
+        yield values[k, first : first + len(row) - len(prompt)].copy()
+
+
+def _keeps_some_logits(network: Any) -> bool:
+    base = network.get_base_model() if hasattr(network, "get_base_model") else network
+    return "logits_to_keep" in inspect.signature(base.forward).parameters
