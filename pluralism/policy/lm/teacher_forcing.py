@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-__all__ = ["evaluating", "plan_rows", "score_tokens", "token_budget"]
+__all__ = ["evaluating", "plan_rows", "read_tokens", "score_tokens", "token_budget"]
 
 _LOGITS = 2**26
 """Logits that one batch may have: 256 MiB in float32."""
@@ -52,6 +52,10 @@ def plan_rows(lengths: Sequence[int], fits: Callable[[int, int], bool]) -> Itera
         yield batch
 
 
+Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From logits of shape (rows, places, vocabulary) and the tokens there to numbers of shape (measures, rows, places)."""
+
+
 def score_tokens(
     network: Any, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *, pad: int
 ) -> tuple[Float64[np.ndarray, " tokens"], ...]:
@@ -66,6 +70,30 @@ def score_tokens(
     pad : int
         Fills up rows; where a row is filled does not matter to it.
     """
+
+    def measure(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return (logits.gather(2, tokens[..., None])[..., 0] - logits.logsumexp(2))[None]
+
+    return tuple(values[0] for values in read_tokens(network, prompts, responses, measure, pad=pad))
+
+
+def read_tokens(
+    network: Any,
+    prompts: Sequence[Sequence[int]],
+    responses: Sequence[Sequence[int]],
+    measure: Measure,
+    *,
+    pad: int,
+) -> tuple[Float64[np.ndarray, "measures tokens"], ...]:
+    """Measures of what the network expects at each token of each response; logits are dropped as soon as they are read.
+
+    Parameters
+    ----------
+    network, prompts, responses, pad
+        As in `score_tokens`.
+    measure : callable
+        Of float32 logits and the tokens in their places; it also sees filled places, which are cut off afterwards.
+    """
     lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
     budget, vocabulary = token_budget(network.device), int(network.config.get_text_config().vocab_size)
 
@@ -75,14 +103,14 @@ def score_tokens(
     found: list[Any] = [None] * len(lengths)
     with torch.inference_mode(), evaluating(network):
         for batch in plan_rows(lengths, fits):
-            scored = _score([prompts[k] for k in batch], [responses[k] for k in batch], network, pad)
-            for k, values in zip(batch, scored, strict=True):
+            read = _read([prompts[k] for k in batch], [responses[k] for k in batch], network, measure, pad)
+            for k, values in zip(batch, read, strict=True):
                 found[k] = values
     return tuple(found)
 
 
-def _score(
-    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], network: Any, pad: int
+def _read(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], network: Any, measure: Measure, pad: int
 ) -> Iterator[np.ndarray]:
     rows = [[*p, *r] for p, r in zip(prompts, responses, strict=True)]
     longest = max(map(len, rows))
@@ -94,11 +122,10 @@ def _score(
     output = network(input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True, **options)
     # From the end: virtual tokens of a prompt adapter stand before the first.
     logits = output.logits[:, -kept:-1].float()
-    chosen = logits.gather(2, ids[:, longest - kept + 1 :, None])[:, :, 0] - logits.logsumexp(2)
-    values = chosen.double().cpu().numpy()
+    values = measure(logits, ids[:, longest - kept + 1 :]).cpu().double().numpy()
     for k, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
         first = len(prompt) - (longest - kept + 1)
-        yield values[k, first : first + len(row) - len(prompt)].copy()
+        yield values[:, k, first : first + len(row) - len(prompt)].copy()
 
 
 def _keeps_some_logits(network: Any) -> bool:
