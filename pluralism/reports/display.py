@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Self
 
-from pluralism.reports.palette import INK
+from pluralism.figures import FONT_SIZE, own_axes, tidy, tidy_legend
 from pluralism.reports.svg import figure_to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Display"]
-
-FONT_SIZE = 9.0
+__all__ = ["FONT_SIZE", "Display", "tidy", "tidy_legend"]
 
 
 class Display(ABC):
@@ -57,46 +55,6 @@ class Display(ABC):
 
     def _start(self, ax: Axes | None, width: float, height: float) -> Axes:
         """The axes to draw on; sizes in inches are those of a figure of its own."""
-        if ax is None:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-
-            figure = Figure(figsize=(width, height), dpi=144, facecolor="white", layout="constrained")
-            FigureCanvasAgg(figure)
-            ax = figure.add_subplot()
+        ax = own_axes(ax, width, height)
         self.ax_, self.figure_ = ax, ax.figure.canvas.figure
         return ax
-
-
-def tidy(ax: Axes, *, grid: Literal["x", "y", "both"] | None = None, title: str = "", **labels: Any) -> None:
-    """House style of one pair of axes: few lines, readable type, every colour stated.
-
-    Parameters
-    ----------
-    grid : {"x", "y", "both"}, optional
-    labels
-        `xlabel`, `ylabel`.
-    """
-    ax.set_facecolor("none")
-    for side, spine in ax.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-        spine.set_alpha(0.4)
-        spine.set_linewidth(0.8)
-    ax.tick_params(colors=INK, labelsize=FONT_SIZE, length=3, width=0.6)
-    if grid:
-        ax.grid(visible=True, axis=grid, color=INK, alpha=0.12, linewidth=0.6)
-        ax.set_axisbelow(True)
-    for axis, name in ((ax.xaxis, "xlabel"), (ax.yaxis, "ylabel")):
-        axis.label.set_color(INK)
-        axis.label.set_fontsize(FONT_SIZE)
-        if name in labels:
-            axis.set_label_text(labels[name])
-    if title:
-        ax.set_title(title, fontsize=FONT_SIZE + 1, color=INK, loc="left", fontweight="bold")
-
-
-def tidy_legend(ax: Axes, **options: Any) -> None:
-    """A legend without a frame, in the house's type."""
-    legend = ax.legend(frameon=False, fontsize=FONT_SIZE - 0.5, labelcolor=INK, handlelength=1.6, **options)
-    legend.set_zorder(5)

@@ -7,27 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pluralism.figures import FOCUS, INK, POOLED, group_colour, group_marker
+
 __all__ = ["FOCUS", "INK", "POOLED", "diverging_class", "group_colour", "group_marker", "group_name"]
-
-# Drawn as the colour of the surrounding text when a figure is put into a page, so that it follows light and dark.
-INK = "#1b1f27"
-FOCUS = "#0072b2"
-POOLED = "#808891"
-
-# After M. Okabe and K. Ito, "Color Universal Design" (2008), with its three light colours darkened so that each has a
-# contrast of 3:1 with white.
-_GROUPS = ("#0072b2", "#d55e00", "#00926b", "#c0629a", "#a67c00", "#3a8fc4", "#7a5195", "#70757c")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-
-def group_colour(group: int) -> str:
-    """Colour of a group, by its number from 0; they repeat after eight."""
-    return _GROUPS[group % len(_GROUPS)]
-
-
-def group_marker(group: int) -> str:
-    """Marker of a group, by its number from 0; colour and marker together repeat after 64."""
-    return _MARKERS[(group + group // len(_MARKERS)) % len(_MARKERS)]
 
 
 def group_name(group: int) -> str:
