@@ -28,7 +28,7 @@ from pluralism.random import RNG, as_seed
 if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
 
-__all__ = ["RewardEnsemble"]
+__all__ = ["Aggregate", "RewardEnsemble", "aggregate_members"]
 
 Aggregate = Literal["mean", "median", "min", "mean_minus_sd"]
 
@@ -232,7 +232,7 @@ class RewardEnsemble(PreferenceModel):
 
     def reward(self, items: Items) -> Float[np.ndarray, "items groups"]:
         """The aggregate of the anchored rewards, in logits at the mean scale of the members."""
-        return self._aggregated(self.member_rewards(items))[:, None]
+        return aggregate_members(self.member_rewards(items), self.aggregate, self.k)[:, None]
 
     def member_rewards(self, items: Items) -> Float[np.ndarray, "members items"]:
         """The anchored reward of each member, at the mean scale of the members."""
@@ -243,15 +243,6 @@ class RewardEnsemble(PreferenceModel):
         where = pc.fill_null(place, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         anchor = np.where(where >= 0, self.anchor_[:, where], self.centre_[:, None])
         return self.scale_ * (raw - anchor) / self.spread_[:, None]
-
-    def _aggregated(self, z: Float[np.ndarray, "members items"]) -> Float[np.ndarray, " items"]:
-        if self.aggregate == "mean":
-            return z.mean(axis=0)
-        if self.aggregate == "median":
-            return np.median(z, axis=0)
-        if self.aggregate == "min":
-            return z.min(axis=0)
-        return z.mean(axis=0) - self.k * _spread(z)
 
     def disagreement(self, items: Items) -> Float[np.ndarray, " items"]:
         """Standard deviation between members of each item's anchored reward, in logits; 0 for a single member.
@@ -283,7 +274,7 @@ class RewardEnsemble(PreferenceModel):
         as it is on average over all members: a member without a covariate counts with nothing.
         """
         z, beside = self._parts(comparisons)
-        reward = self._aggregated(z)
+        reward = aggregate_members(z, self.aggregate, self.k)
         return expit(reward[comparisons.left] - reward[comparisons.right] + beside.mean(axis=0))[:, None]
 
     def predict_proba(
@@ -439,5 +430,18 @@ def _prompts(items: Items) -> pa.Array:
     return pc.fill_null(items.prompts, "")
 
 
-def _spread(z: Float[np.ndarray, "members _"]) -> Float[np.ndarray, " _"]:
-    return z.std(axis=0, ddof=1) if len(z) > 1 else np.zeros(z.shape[1])
+def aggregate_members(
+    z: Float[np.ndarray, "members ..."], aggregate: str, k: float = 1.0
+) -> Float[np.ndarray, "*items"]:
+    """One reward out of those of the members: their "mean", "median", "min" or "mean_minus_sd" (k of them)."""
+    if aggregate == "mean":
+        return z.mean(axis=0)
+    if aggregate == "median":
+        return np.median(z, axis=0)
+    if aggregate == "min":
+        return z.min(axis=0)
+    return z.mean(axis=0) - k * _spread(z)
+
+
+def _spread(z: Float[np.ndarray, "members ..."]) -> Float[np.ndarray, "*items"]:
+    return z.std(axis=0, ddof=1) if len(z) > 1 else np.zeros(z.shape[1:])
