@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,8 +110,15 @@ def continue_tokens(
     tokens: list[tuple[int, ...]] = [()] * len(prompts)
     log_probs = np.zeros(len(prompts))
     done = 0
+    # PEFT puts virtual tokens before the padding and drops positions: only prompts of one length can share a batch.
+    alike = _has_virtual_tokens(network)
+    if alike and processors and len({len(prompt) for prompt in prompts}) > 1:
+        raise UsageError(
+            "Prompts of different lengths cannot run together under a prompt adapter.",
+            fix="Generate for one prompt at a time, or without processors.",
+        )
     with torch.inference_mode(), evaluating(network), _plain_generation(network, sampling, ends, pad):
-        for batch in plan_rows(lengths, fits):
+        for batch in plan_rows(lengths, fits, alike=alike):
             drawn = None if uniforms is None else uniforms[batch]
             made = _continue([prompts[k] for k in batch], network, sampling, ends, pad, processors, drawn)
             for k, (row, value) in zip(batch, made, strict=True):
@@ -136,11 +144,18 @@ def _continue(
     exact = torch.float32 if device.type == "mps" else torch.float64
     draws = Draws(raw, None if uniforms is None else torch.tensor(uniforms, dtype=exact, device=device))
     chain = [raw, *processors, *sampling.warpers(), draws]
-    written = network.generate(input_ids=ids, attention_mask=mask, logits_processor=chain)[:, longest:].tolist()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Position ids are not supported", UserWarning)
+        written = network.generate(input_ids=ids, attention_mask=mask, logits_processor=chain)[:, longest:].tolist()
     log_probs = torch.stack(draws.log_probs, dim=1).double().cpu().numpy()
     for row, values in zip(written, log_probs, strict=True):
         end = next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
         yield tuple(row[:end]), float(values[:end].sum())
+
+
+def _has_virtual_tokens(network: Any) -> bool:
+    config = getattr(network, "active_peft_config", None)
+    return config is not None and bool(config.is_prompt_learning)
 
 
 @contextmanager

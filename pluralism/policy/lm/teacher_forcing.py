@@ -33,7 +33,7 @@ def token_budget(device: Any) -> int:
     return 8192 if torch.device(device).type == "cpu" else 65536
 
 
-def plan_rows(lengths: Sequence[int], fits: Callable[[int, int], bool]) -> Iterator[list[int]]:
+def plan_rows(lengths: Sequence[int], fits: Callable[[int, int], bool], *, alike: bool = False) -> Iterator[list[int]]:
     """Rows by length, the longest first, cut into batches.
 
     Parameters
@@ -41,10 +41,12 @@ def plan_rows(lengths: Sequence[int], fits: Callable[[int, int], bool]) -> Itera
     lengths : sequence of int
     fits : callable
         Whether a batch of (rows, length of the longest) is small enough; one row always is.
+    alike : bool
+        Whether all rows of a batch must have one length.
     """
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda k: (-lengths[k], k)):
-        if batch and not fits(len(batch) + 1, lengths[batch[0]]):
+        if batch and (not fits(len(batch) + 1, lengths[batch[0]]) or (alike and lengths[row] != lengths[batch[0]])):
             yield batch
             batch = []
         batch.append(row)

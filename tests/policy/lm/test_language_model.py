@@ -242,6 +242,10 @@ def test_virtual_tokens_of_a_prompt_adapter_stand_before_the_prompt(tiny_lm, tmp
     written = model.generate(PROMPTS, max_tokens=5)
     asked = [model.prompt_tokens(prompt) for prompt in PROMPTS]
     np.testing.assert_allclose(written.log_probs, model.token_log_probs(asked, written.tokens).total, atol=1e-4)
+    alone = [model.generate([prompt], max_tokens=5, temperature=0).texts[0] for prompt in PROMPTS]
+    assert list(model.generate(PROMPTS, max_tokens=5, temperature=0).texts) == alone
+    with pytest.raises(UsageError, match="cannot run together"):
+        model.generate(PROMPTS, processors=[lambda input_ids, scores: scores])
     with pytest.raises(UsageError, match="cannot be merged"):
         model.save(tmp_path)
 
@@ -272,7 +276,9 @@ def test_what_cannot_be_asked_is_named(tiny_lm):
     with pytest.raises(UsageError, match="no prompts"):
         tiny_lm.generate([])
     with pytest.raises(UsageError, match="no prompts"):
-        tiny_lm.log_probs("one text", "a" * 8)
+        tiny_lm.log_probs("one text", ["a"] * 8)
+    with pytest.raises(UsageError, match="not as many responses"):
+        tiny_lm.log_probs(PROMPTS, "one text")
     with pytest.raises(UsageError, match="not as many responses"):
         tiny_lm.log_probs(PROMPTS, SAID)
     with pytest.raises(UsageError, match="at least one token"):
