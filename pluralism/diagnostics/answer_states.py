@@ -24,7 +24,6 @@ def hidden_states(
     pool: Literal["mean", "last"] = "mean",
     system: str | Sequence[str | None] | None = None,
     examples: Sequence[tuple[str, str]] = (),
-    batch_size: int = 16,
 ) -> Float32[np.ndarray, "items layers dim"]:
     """Hidden states of answers to prompts, pooled over the tokens of the answer.
 
@@ -37,7 +36,6 @@ def hidden_states(
         Mean over the tokens of the response, or the state at its last one.
     system, examples
         What the model is shown before each prompt.
-    batch_size : int
 
     Returns
     -------
@@ -51,34 +49,34 @@ def hidden_states(
     """
     import torch
 
-    from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows
+    from pluralism.policy.lm.conditioning.layers import padded
+    from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows, token_budget
 
     systems = [system] * len(prompts) if system is None or isinstance(system, str) else list(system)
     if not prompts or not len(prompts) == len(responses) == len(systems):
         raise UsageError("Prompts, responses and system messages do not fit.", fix="Give one of each for an answer.")
-    if pool not in ("mean", "last") or batch_size < 1:
-        raise UsageError(f"pool={pool!r} is not possible.", fix="It is 'mean' or 'last'; batch_size is at least 1.")
+    if pool not in ("mean", "last"):
+        raise UsageError(f"pool={pool!r} is not possible.", fix="It is 'mean' or 'last'.")
     asked = [
         model.prompt_tokens(prompt, system=each, examples=examples)
         for prompt, each in zip(prompts, systems, strict=True)
     ]
     said = [model.response_tokens(response) for response in responses]
-    rows = [[*first, *second] for first, second in zip(asked, said, strict=True)]
-    found: list[Any] = [None] * len(rows)
+    lengths = [len(first) + len(second) for first, second in zip(asked, said, strict=True)]
+    budget = token_budget(model.device)
+    found: list[Any] = [None] * len(lengths)
     with torch.inference_mode(), evaluating(model.network):
-        for batch in plan_rows([len(row) for row in rows], lambda n, length: n <= batch_size):
-            longest = len(rows[batch[0]])
-            ids = torch.tensor([rows[k] + [model.pad] * (longest - len(rows[k])) for k in batch], device=model.device)
-            mask = torch.tensor(
-                [[1] * len(rows[k]) + [0] * (longest - len(rows[k])) for k in batch], device=model.device
-            )
+        for batch in plan_rows(lengths, lambda rows, length: rows * length <= budget):
+            ids, mask = padded([[*asked[k], *said[k]] for k in batch], model)
             output = model.network(
                 input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, return_dict=True
             )
-            for place, k in enumerate(batch):
-                # From the end: virtual tokens of a prompt adapter stand before the first.
-                end = len(rows[k]) - longest or None
-                own = [layer[place, len(asked[k]) - longest : end] for layer in output.hidden_states]
-                pooled = [layer.float().mean(dim=0) if pool == "mean" else layer[-1].float() for layer in own]
-                found[k] = torch.stack(pooled).cpu().numpy()
+            for row, k in enumerate(batch):
+                own = []
+                for layer in output.hidden_states:
+                    # From the end: virtual tokens of a prompt adapter stand before the first.
+                    start = layer.shape[1] - ids.shape[1] + len(asked[k])
+                    states = layer[row, start : start + len(said[k])].float()
+                    own.append(states.mean(dim=0) if pool == "mean" else states[-1])
+                found[k] = torch.stack(own).cpu().numpy()
     return np.stack(found)

@@ -16,7 +16,7 @@ from pluralism.diagnostics.instrument_result import InstrumentResult
 from pluralism.diagnostics.rows import as_numbers, splits
 from pluralism.errors import DataError, UsageError
 from pluralism.figures import FONT_SIZE, INK, group_colour, group_marker, own_axes, tidy
-from pluralism.policy.lm.monte_carlo_kl import monte_carlo_kl
+from pluralism.policy.lm.sampled_kl import monte_carlo_kl
 from pluralism.random import RNG, as_seed
 
 if TYPE_CHECKING:
