@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int
-from scipy.optimize import linear_sum_assignment
-from sklearn.base import clone
 
 from pluralism.data.folds import folds
-from pluralism.errors import PluralismWarning
 from pluralism.evaluation import Evaluation, FewShotCurve, evaluate, few_shot_curve
 from pluralism.evaluation.evaluate import predictions
 from pluralism.evaluation.leaks import refuse_shared_rows
 from pluralism.evaluation.paired import paired_scores
 from pluralism.evaluation.placement import drop_weightless, likely_groups, place_users
+from pluralism.evaluation.refitting import aligned_groups, refit
 from pluralism.evaluation.scoring import Settings
 from pluralism.random import as_generator
 
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Difference", "HeldOut", "hold_out_rows", "hold_out_users", "refit", "some_users"]
 
-ModelT = TypeVar("ModelT", bound="PreferenceModel")
 Difference = dict[str, tuple[float, float, float]]
 
 SHOTS = (0, 1, 2, 5, 10, 20)
@@ -70,26 +65,6 @@ class HeldOut:
     known_pooled: Evaluation | None
     converged: bool
     n_used: int
-
-
-def refit(model: ModelT, data: Comparisons, seed: int) -> ModelT:
-    """A model with the settings and the number of groups of a fitted one, fitted to other rows.
-
-    What was chosen automatically (groups, ridge, variance of item effects) is kept, for the sake of time.
-    """
-    fitted: Any = model
-    fresh = clone(model)
-    known = fresh.get_params(deep=False)
-    chosen = {"n_groups": fitted.n_groups_, "rng": seed, "uncertainty": False}
-    if getattr(fitted, "ridge_", None) is not None:
-        chosen["ridge"] = float(fitted.ridge_)
-        precision = getattr(fitted, "item_precision_", None)
-        chosen["item_effects"] = False if precision is None else float(precision)
-    fresh.set_params(**{name: value for name, value in chosen.items() if name in known})
-    with warnings.catch_warnings():
-        # the fit to all rows has said what there is to say of these data
-        warnings.simplefilter("ignore", PluralismWarning)
-        return fresh.fit(data)
 
 
 def some_users(data: Comparisons, n_rows: int | None, seed: int) -> Comparisons:
@@ -189,18 +164,6 @@ def hold_out_users(
     enough = int(np.median(rows[rows > 0])) - SCORED_AFTER_SHOTS
     shots = tuple(s for s in SHOTS if s <= enough) or (0, 1)
     return few_shot_curve(fresh, new, shots=shots, min_held_out=SCORED_AFTER_SHOTS, n_bootstrap=n_bootstrap, rng=seed)
-
-
-def aligned_groups(model: PreferenceModel, other: PreferenceModel) -> Int[np.ndarray, " groups"]:
-    """For each group of `other`, the group of `model` that most of the same people are in, one to one; -1 for none."""
-    mine, others = model.membership(), other.membership()
-    rows = mine.index(others.users)
-    shared = rows >= 0
-    overlap = others.posterior[shared].T @ mine.posterior[rows[shared]]
-    found = np.full(others.n_groups, -1)
-    here, there = linear_sum_assignment(-overlap)
-    found[here] = there
-    return found
 
 
 def _split(data: Comparisons, seed: int) -> tuple[Comparisons, Comparisons, str]:

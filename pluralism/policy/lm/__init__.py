@@ -10,25 +10,75 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "BASE_TEMPLATE",
+    "ConditionedPairs",
+    "ConditioningExperiment",
+    "CrossScores",
     "Generations",
+    "HeldOutPair",
+    "LabelPermutation",
     "LanguageModel",
+    "MonteCarloKL",
+    "SequenceClassifier",
     "SequenceLogProbs",
+    "TextReward",
+    "condition",
+    "cross_scores",
+    "distinct_n",
+    "held_out_pair",
+    "label_permutation",
+    "monte_carlo_kl",
+    "refuse_optimised",
+    "reward_function",
+    "reward_functions",
+    "self_bleu",
+    "single_policies",
     "train_from_scratch",
 ]
 
 _WHERE = {
     "BASE_TEMPLATE": "language_model",
+    "ConditionedPairs": "conditioned_pairs",
+    "ConditioningExperiment": "experiment",
+    "CrossScores": "cross_scoring",
     "Generations": "generations",
+    "HeldOutPair": "held_out_judges",
+    "LabelPermutation": "diagonal_test",
     "LanguageModel": "language_model",
+    "MonteCarloKL": "sampled_kl",
+    "SequenceClassifier": "sequence_classifier",
     "SequenceLogProbs": "sequence_log_probs",
+    "TextReward": "text_rewards",
+    "condition": "experiment_run",
+    "cross_scores": "cross_scoring",
+    "distinct_n": "text_diversity",
+    "held_out_pair": "held_out_judges",
+    "label_permutation": "diagonal_test",
+    "monte_carlo_kl": "sampled_kl",
+    "refuse_optimised": "held_out_judges",
+    "reward_function": "trl_rewards",
+    "reward_functions": "trl_rewards",
+    "self_bleu": "text_diversity",
+    "single_policies": "welfare_policies",
     "train_from_scratch": "from_scratch",
 }
 
 if TYPE_CHECKING:
+    from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
+    from pluralism.policy.lm.cross_scoring import CrossScores, cross_scores
+    from pluralism.policy.lm.diagonal_test import LabelPermutation, label_permutation
+    from pluralism.policy.lm.experiment import ConditioningExperiment
+    from pluralism.policy.lm.experiment_run import condition
     from pluralism.policy.lm.from_scratch import train_from_scratch
     from pluralism.policy.lm.generations import Generations
+    from pluralism.policy.lm.held_out_judges import HeldOutPair, held_out_pair, refuse_optimised
     from pluralism.policy.lm.language_model import BASE_TEMPLATE, LanguageModel
+    from pluralism.policy.lm.sampled_kl import MonteCarloKL, monte_carlo_kl
+    from pluralism.policy.lm.sequence_classifier import SequenceClassifier
     from pluralism.policy.lm.sequence_log_probs import SequenceLogProbs
+    from pluralism.policy.lm.text_diversity import distinct_n, self_bleu
+    from pluralism.policy.lm.text_rewards import TextReward
+    from pluralism.policy.lm.trl_rewards import reward_function, reward_functions
+    from pluralism.policy.lm.welfare_policies import single_policies
 
 
 def __getattr__(name: str) -> Any:
