@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +63,10 @@ def run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let agents act in the same histories; 20 or more give intervals that mean something."""
+    """Let agents act in the same histories; 20 or more give intervals that mean something.
+
+    With --out, a run that was killed goes on with the agents that were not done.
+    """
     from pluralism.cli.progress import stages
     from pluralism.files import atomic_write
     from pluralism.progress.comparison import run_agents
@@ -74,16 +79,32 @@ def run(
                     f"{taken} has an option of its own.", where="--set", fix=f"Leave {taken} out of --set."
                 )
         agents = [name.strip() for name in agent.split(",") if name.strip()]
+        unknown = [name for name in ("checkpoint", "progress", "n_bootstrap") if name in given]
+        if unknown:
+            raise UsageError(f"There is no setting {unknown[0]!r}.", where="--set", fix="Leave it out.")
+        kept = None if out is None else out / ".unfinished" / _digest(env, process, given, seeds, agents)
         with stages() as stage:
-            stage(f"running {len(agents)} agents")
-            made = run_agents(env, agents, seeds=seeds, process=_process(process), level=level, **given)
+            made = run_agents(
+                env,
+                agents,
+                seeds=seeds,
+                process=_process(process),
+                level=level,
+                checkpoint=kept,
+                progress=lambda name: stage(f"running {name}"),
+                **given,
+            )
         if Path(process).suffix:
             made = replace(made, process=Path(process).name)
         path = None
-        if out is not None:
+        if out is not None and kept is not None:
             out.mkdir(parents=True, exist_ok=True)
-            path = out / f"{made.env}-{Path(made.process).stem}-{_digest(made)}.json"
+            known = _digest(made.env, made.process, made.settings, made.n_seeds, [each.agent for each in made.results])
+            path = out / f"{made.env}-{Path(made.process).stem}-{known}.json"
             atomic_write(path, (made.to_json(indent=1) + "\n").encode())
+            for folder in (kept, kept.parent):
+                with suppress(OSError):
+                    folder.rmdir()
         document = {**made.to_dict(), "out": None if path is None else str(path)}
         result.show(document, lambda console: _render(console, [made], path))
 
@@ -121,11 +142,11 @@ def _process(text: str) -> Any:
     return text
 
 
-def _digest(made: AgentComparison) -> str:
+def _digest(env: str, process: str, settings: Mapping[str, Any], n_seeds: int, agents: Sequence[str]) -> str:
     """A few letters that differ between settings, so that results lie beside each other in one folder."""
     import hashlib
 
-    said = repr((made.env, made.process, sorted(made.settings.items()), made.n_seeds, [r.agent for r in made.results]))
+    said = repr((env, process, sorted(settings.items()), n_seeds, list(agents)))
     return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 

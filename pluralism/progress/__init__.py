@@ -23,15 +23,21 @@ _NAMES = {
     "AgentComparison": "comparison",
     "AgentRun": "agent_run",
     "CoevolutionOptimum": "riccati",
+    "Examinee": "examinee",
+    "ExamineeAgent": "agents.examined",
     "ForecastTable": "series_forecasts",
     "ItemBank": "item_bank",
+    "ItemTexts": "item_texts",
+    "Judge": "judge",
     "LinearGaussian": "linear_gaussian",
     "OracleInfo": "wrappers",
     "Population": "population",
     "PopulationRun": "population_run",
     "PreferenceLog": "preference_log",
     "QueryBudget": "wrappers",
+    "RecordTemporalStatistics": "wrappers",
     "SimulatedDrift": "simulated_drift",
+    "StandIn": "stand_in",
     "Task": "task",
     "TemporalEnv": "environment",
     "TemporalVectorEnv": "vector_environment",
@@ -62,6 +68,7 @@ _NAMES = {
     "run_agent": "agent_run",
     "run_agents": "comparison",
     "three_waves": "panel_change",
+    "worded_items": "worded_items",
 }
 
 __all__ = [
@@ -69,15 +76,21 @@ __all__ = [
     "AgentComparison",
     "AgentRun",
     "CoevolutionOptimum",
+    "Examinee",
+    "ExamineeAgent",
     "ForecastTable",
     "ItemBank",
+    "ItemTexts",
+    "Judge",
     "LinearGaussian",
     "OracleInfo",
     "Population",
     "PopulationRun",
     "PreferenceLog",
     "QueryBudget",
+    "RecordTemporalStatistics",
     "SimulatedDrift",
+    "StandIn",
     "Task",
     "TemporalEnv",
     "TemporalVectorEnv",
@@ -108,17 +121,22 @@ __all__ = [
     "run_agent",
     "run_agents",
     "three_waves",
+    "worded_items",
 ]
 
 if TYPE_CHECKING:
     from pluralism.progress.agent_run import AgentRun, run_agent
     from pluralism.progress.agents.agent import Agent
     from pluralism.progress.agents.catalogue import agent_names, make_agent
+    from pluralism.progress.agents.examined import ExamineeAgent
     from pluralism.progress.answers import mean_answers
     from pluralism.progress.coevolution_frontiers import coevolution_frontier
     from pluralism.progress.comparison import AgentComparison, run_agents
     from pluralism.progress.environment import TemporalEnv
+    from pluralism.progress.examinee import Examinee
     from pluralism.progress.item_bank import ItemBank
+    from pluralism.progress.item_texts import ItemTexts
+    from pluralism.progress.judge import Judge
     from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
     from pluralism.progress.linear_gaussian import LinearGaussian
     from pluralism.progress.metrics import measures
@@ -133,6 +151,7 @@ if TYPE_CHECKING:
     from pluralism.progress.scoring import normalised_score
     from pluralism.progress.series_forecasts import ForecastTable, forecast_table
     from pluralism.progress.simulated_drift import SimulatedDrift
+    from pluralism.progress.stand_in import StandIn
     from pluralism.progress.task import Task
     from pluralism.progress.text_corpus import TextCorpus, dictionary_scorer
     from pluralism.progress.toy_chain import ToyChain
@@ -141,7 +160,8 @@ if TYPE_CHECKING:
     from pluralism.progress.value_process import ValueProcess
     from pluralism.progress.value_scorer import ValueItems, ValueProfile
     from pluralism.progress.vector_environment import TemporalVectorEnv
-    from pluralism.progress.wrappers import OracleInfo, QueryBudget
+    from pluralism.progress.worded_items import worded_items
+    from pluralism.progress.wrappers import OracleInfo, QueryBudget, RecordTemporalStatistics
 
 # What stands on Gymnasium; agents, runs and scores need no extra.
 _ENVIRONMENTS = ("environment", "registration", "vector_environment", "wrappers")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Float
 
 from pluralism.errors import UsageError
-from pluralism.progress.agents.agent import Agent, Oracle
+from pluralism.progress.agents.agent import Agent, Informed
 from pluralism.progress.episodes import Actions, Episodes
 from pluralism.progress.task import Task
 
-__all__ = ["AgentRun", "action_of", "run_agent"]
+__all__ = ["AgentRun", "action_of", "require_seeds", "run_agent"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +42,7 @@ class AgentRun:
     mean : array of shape (seeds, periods, dim)
     groups : array of shape (seeds, periods, groups, dim)
     n_answers : int
-        Votes heard in one history, in the periods in which the agent acts.
+        Votes heard in one history, in the periods in which the agent acts, and answers that it asked for itself.
     seconds : float
         That the agent itself took, for all seeds.
     """
@@ -79,13 +80,21 @@ def action_of(task: Task, values: Float[np.ndarray, "*batch dim"]) -> Actions:
     return task.bank.policy(values) if task.action == "policy" else values / task.value_range
 
 
+def require_seeds(seeds: Sequence[int]) -> None:
+    """Refuse seeds that are none, or not whole numbers from 0."""
+    if not len(seeds) or not all(isinstance(seed, Integral) and seed >= 0 for seed in seeds):
+        raise UsageError(
+            f"Seeds must be whole numbers from 0, at least one, not {list(seeds)!r}.", fix="Use seeds=20, or range(20)."
+        )
+
+
 def run_agent(task: Task, agent: Agent, seeds: Sequence[int], *, name: str | None = None) -> AgentRun:
     """Let an agent act in one history for each seed: those that `reset(seed=...)` of the environments gives.
 
     Parameters
     ----------
     task : Task
-        Its questions must be random: an agent gives values alone.
+        Its questions must not be chosen: an agent gives values alone.
     agent : Agent
     seeds : sequence of int
     name : str, optional
@@ -96,15 +105,16 @@ def run_agent(task: Task, agent: Agent, seeds: Sequence[int], *, name: str | Non
     UsageError
         If there is no seed, or questions are to be chosen.
     """
-    if not len(seeds) or task.queries != "random":
-        raise UsageError("There is no seed, or questions are to be chosen.", fix='Give seeds, and queries="random".')
+    if task.queries == "chosen":
+        raise UsageError("Questions are to be chosen, and agents choose none.", fix='Use queries="random".')
+    require_seeds(seeds)
     n = len(seeds)
     episodes = Episodes(task, n)
     # As Gymnasium seeds an environment, so that the histories are those of reset(seed=...).
     before = episodes.reset(np.arange(n), [np.random.default_rng(int(seed)) for seed in seeds])
     seen = episodes.observe()
     started = time.perf_counter()
-    if isinstance(agent, Oracle):
+    if isinstance(agent, Informed):
         agent.reveal(episodes)
     agent.begin(task, before)
     seconds = time.perf_counter() - started
@@ -137,7 +147,7 @@ def run_agent(task: Task, agent: Agent, seeds: Sequence[int], *, name: str | Non
         np.stack(twin, axis=1),
         episodes.mean,
         episodes.groups,
-        n_answers,
+        n_answers + agent.n_asked,
         seconds,
         {key: made[key] for key in ("serve", "stay", "influence") if key in made},
         made["score"][:, -1] if "score" in made else None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from jaxtyping import Float
 
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.errors import DataError, UsageError
-from pluralism.progress.agent_run import AgentRun, run_agent
+from pluralism.progress.agent_run import AgentRun, require_seeds, run_agent
 from pluralism.progress.agents.agent import Oracle
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.fidelity import distributional_fidelity, worst_group
-from pluralism.progress.metrics import measures
+from pluralism.progress.kept_runs import KeptRuns
+from pluralism.progress.metrics import measures, recovery
 from pluralism.progress.scoring import NormalisedScore, mean_interval, normalised_score
+from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.task import Task
 from pluralism.progress.task_settings import KINDS, task_of
 
@@ -56,7 +59,7 @@ class AgentResult:
     measures : dict of str to Estimate
         `cost` and what `pluralism.progress.metrics.measures` gives; `worst_group` and what
         `pluralism.progress.fidelity.distributional_fidelity` gives; `regret`, the cost above that of the oracle in the
-        same histories; and `published_score` under that metric.
+        same histories; `recovery` in "follow" where a jump has a known date; and `published_score` under that metric.
     n_answers : int
         Votes heard in one history, in the periods in which the agent acts.
     seconds : float
@@ -189,6 +192,8 @@ def run_agents(
     dims: int | None = None,
     level: float = 0.95,
     n_bootstrap: int = 2000,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[str], object] | None = None,
     **settings: Any,
 ) -> AgentComparison:
     """Let agents act in the same histories and compare them with a reference and an oracle.
@@ -212,6 +217,11 @@ def run_agents(
     level : float
         Of bootstrap intervals over histories.
     n_bootstrap : int
+    checkpoint : path-like, optional
+        A folder for the runs of agents that are done, while others run; a comparison that was killed goes on from
+        there. It is emptied at the end.
+    progress : callable, optional
+        Told each agent before it runs.
 
     Raises
     ------
@@ -230,11 +240,24 @@ def run_agents(
     if name not in KINDS:
         raise UsageError(f"There is no environment {env!r}.", fix=f"Use {', '.join(KINDS)}.")
     task = task_of(name, process, n_periods=n_periods, dims=dims, **settings)
-    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    chosen = list(range(seeds)) if isinstance(seeds, int) else np.atleast_1d(np.asarray(seeds)).tolist()
+    require_seeds(chosen)
     oracles = {each: _oracle(task, knowing=isinstance(make_agent(each), Oracle)) for each in agents}
     wanted = dict.fromkeys([*agents, REFERENCE, BASELINE, *filter(None, oracles.values())])
-    runs = {each: run_agent(task, make_agent(each), chosen, name=each) for each in wanted}
+    kept = None if checkpoint is None else KeptRuns(checkpoint, task, chosen)
+    runs: dict[str, AgentRun] = {}
+    for each in wanted:
+        if progress is not None:
+            progress(each)
+        run = None if kept is None else kept.get(each)
+        if run is None:
+            run = run_agent(task, make_agent(each), chosen, name=each)
+            if kept is not None:
+                kept.put(run)
+        runs[each] = run
     results = [_result(runs[each], runs, oracles[each], level, n_bootstrap) for each in agents]
+    if kept is not None:
+        kept.clear()
     given = {**settings, **{k: v for k, v in (("n_periods", n_periods), ("dims", dims)) if v is not None}}
     return AgentComparison(
         name,
@@ -272,6 +295,10 @@ def _result(run: AgentRun, runs: Mapping[str, AgentRun], oracle: str, level: flo
 
     found = measures(run, runs[BASELINE])
     found |= {"worst_group": worst_group(run), **distributional_fidelity(run)}
+    drift = run.task.process
+    known = drift.shock_period if isinstance(drift, SimulatedDrift) and drift.shock else None
+    if run.task.kind == "follow" and known is not None and 2 <= known <= run.task.n_steps:
+        found["recovery"] = recovery(run, known)
     if oracle:
         found["regret"] = objective(run) - objective(runs[oracle])
     if run.score is not None:

@@ -86,11 +86,7 @@ class TemporalEnv(gym.Env[dict[str, Any], Any]):
         """
         if self._ended:
             raise UsageError("The episode has ended.", fix="Call reset first.")
-        batch = (
-            {name: np.asarray(part)[None] for name, part in action.items()}
-            if isinstance(action, dict)
-            else np.asarray(action)[None]
-        )
+        batch = {name: _one(part) for name, part in action.items()} if isinstance(action, dict) else _one(action)
         rewards, ended, found = self.episodes.step(batch)
         reward, self._ended = float(rewards[0]), bool(ended[0])
         info: dict[str, Any] = {name: float(part[0]) for name, part in found.items() if part.ndim == 1}
@@ -104,6 +100,11 @@ class TemporalEnv(gym.Env[dict[str, Any], Any]):
     def render(self) -> str | None:
         """One line on the last period, with render_mode "ansi"."""
         return self._last if self.render_mode == "ansi" else None
+
+
+def _one(part: Any) -> Any:
+    """A batch of one; what is no array is left to be refused where its meaning is known."""
+    return [part] if isinstance(part, list) else np.asarray(part)[None]
 
 
 def _single(batch: dict[str, np.ndarray]) -> dict[str, Any]:

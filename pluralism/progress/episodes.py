@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from pluralism.errors import UsageError
 from pluralism.progress.published_score import coevolve_score, cosine
+from pluralism.progress.stand_in import StandIn
 from pluralism.progress.task import Task
 
 __all__ = ["Actions", "Episodes", "Observation"]
@@ -55,7 +56,11 @@ class Episodes:
         self._drawn_queries = np.zeros((n, periods, asked), dtype=np.int64)
         self._votes = np.zeros((n, periods, asked, task.n_votes, 2))
         self._voter = np.zeros((n, periods, asked, task.n_votes), dtype=np.int64)
+        panel = task.n_votes if task.voters == "panel" else 0
+        self._person = np.zeros((n, panel, dims))
+        self._member = np.zeros((n, panel), dtype=np.int64)
         self._edges = np.cumsum(process.shares)[:-1]
+        self._generators: list[np.random.Generator | None] = [None] * n
         self.history_behaviour: np.ndarray | None = None
         self._score = np.zeros(n)
 
@@ -75,10 +80,18 @@ class Episodes:
                 drawn.standard_normal(out=self._survey[row])
             if task.n_votes:
                 shape = self._voter.shape[1:]
-                self._drawn_queries[row] = drawn.integers(len(task.bank.query), size=self._drawn_queries.shape[1:])
+                asked = self._drawn_queries.shape[1:]
+                # Repeated questions are those of one period, in all.
+                size = asked[-1] if task.queries == "repeated" else asked
+                self._drawn_queries[row] = drawn.integers(len(task.bank.query), size=size)
                 self._votes[row, ..., 0] = drawn.standard_normal(shape)
                 self._votes[row, ..., 1] = drawn.random(shape)
                 self._voter[row] = np.searchsorted(self._edges, drawn.random(shape), side="right")
+                if task.voters == "panel":
+                    drawn.standard_normal(out=self._person[row])
+                    luck = drawn.random(self._member.shape[1])
+                    self._member[row] = np.searchsorted(self._edges, luck, side="right")
+            self._generators[row] = drawn
         paths = task.process.paths(noise)
         self.mean[rows], self.trend[rows], self.groups[rows] = paths.mean, paths.trend, paths.groups
         self.period[rows] = 0
@@ -113,23 +126,54 @@ class Episodes:
             seen["survey"] = np.where(there[:, None], survey, 0.0).astype(np.float32)
         if task.n_votes:
             pairs = bank.query[self._drawn_queries[index, now]]
-            differences = pairs[:, :, 0] - pairs[:, :, 1]
-            shift = self.people[index] - self.mean[index, now]
-            voter = self.groups[index, now] + shift[:, None]
-            liking = np.einsum("bqd,bgd->bqg", differences, voter)
-            liking = np.take_along_axis(liking, self._voter[index, now], axis=2)
-            apart = task.process.spread * np.linalg.norm(differences, axis=-1)
-            noise = self._votes[index, now]
-            chance = expit(bank.sharpness * (liking + apart[..., None] * noise[..., 0]))
-            answers = (noise[..., 1] < chance).mean(axis=-1)
-            asked = np.broadcast_to(there[:, None], answers.shape)
+            ballots = self._ballots(index, now, pairs[:, :, 0] - pairs[:, :, 1])
+            asked = np.broadcast_to(there[:, None], ballots.shape[:2])
             seen["query_phi"] = np.where(asked[..., None, None], pairs, 0.0).astype(np.float32)
-            seen["answers"] = np.where(asked, answers, 0.0).astype(np.float32)
+            seen["answers"] = np.where(asked, ballots.mean(axis=-1), 0.0).astype(np.float32)
+            if task.voters == "panel":
+                seen["ballots"] = (ballots & asked[..., None]).astype(np.int8)
             seen["n_votes"] = np.where(asked, float(task.n_votes), 0.0).astype(np.float32)
             seen["mask"] = asked.astype(np.int8)
         else:
             seen["mask"] = there[:, None].astype(np.int8)
         return seen
+
+    def _ballots(
+        self,
+        index: Int[np.ndarray, " rows"],
+        now: Int[np.ndarray, " rows"],
+        differences: Float[np.ndarray, "rows pairs dim"],
+    ) -> Bool[np.ndarray, "rows pairs voters"]:
+        """Whether each voter prefers the first option of each pair."""
+        task = self.task
+        shift = self.people[index] - self.mean[index, now]
+        groups = self.groups[index, now] + shift[:, None]
+        noise = self._votes[index, now]
+        if task.voters == "panel":
+            own = np.take_along_axis(groups, self._member[index][..., None], axis=1)
+            liking = np.einsum("bqd,bvd->bqv", differences, own + task.process.spread * self._person[index])
+        else:
+            liking = np.einsum("bqd,bgd->bqg", differences, groups)
+            liking = np.take_along_axis(liking, self._voter[index, now], axis=2)
+            apart = task.process.spread * np.linalg.norm(differences, axis=-1)
+            liking = liking + apart[..., None] * noise[..., 0]
+        return noise[..., 1] < expit(task.bank.sharpness * liking)
+
+    def standing_in(self, row: int, period: int, name: str) -> StandIn:
+        """Whoever answers in words for the people of a period of one episode.
+
+        Of the present period of "coevolve" these are the people whom the policy has influenced.
+        """
+        task = self.task
+        generator = self._generators[row]
+        if generator is None:
+            raise UsageError("The episode has not begun.", fix="Call reset first.")
+        shift = np.zeros(task.dims)
+        if task.kind == "coevolve" and period == self.period[row]:
+            shift = self.people[row] - self.mean[row, period]
+        values = self.groups[row, period] + shift
+        # A child of the generator: what is answered changes nothing of this episode or the next.
+        return StandIn(task.bank, values, task.process.shares, task.process.spread, generator.spawn(1)[0], name)
 
     def step(
         self, actions: Actions, active: Bool[np.ndarray, " batch"] | None = None
@@ -218,21 +262,43 @@ class Episodes:
         task = self.task
         queries = None
         if task.queries == "chosen":
-            if not isinstance(actions, dict) or "query" not in actions:
+            if not isinstance(actions, dict) or "query" not in actions or task.action not in actions:
                 raise UsageError(
-                    "The action names no questions.", fix='Give {"values" or "policy": ..., "query": ...}.'
+                    f"The action names no questions, or no {task.action}.",
+                    fix=f'Give {{"{task.action}": ..., "query": ...}}.',
                 )
-            queries = np.asarray(actions["query"]).reshape(self.n, task.n_queries)
+            queries = _numbers(actions["query"])
+            if queries.shape != (self.n, task.n_queries) or queries.dtype.kind not in "iu":
+                raise UsageError(
+                    f"Questions of shape {queries.shape} and kind {queries.dtype} are not {task.n_queries} numbers.",
+                    fix="Give whole numbers, as many as n_queries.",
+                )
+            queries = np.where(live[:, None], queries, 0)
             if ((queries < 0) | (queries >= len(task.bank.query))).any():
                 raise UsageError("A question is not in the bank.", fix=f"Use 0 to {len(task.bank.query) - 1}.")
             actions = actions[task.action]
-        given = np.asarray(actions, dtype=float)
+        given = _numbers(actions).astype(float)
         shape = (self.n, *task.bank.shape) if task.action == "policy" else (self.n, task.dims)
         if given.shape != shape:
             raise UsageError(f"Actions of shape {given.shape} are not of shape {shape}.", fix="Give one a row.")
         if not np.isfinite(given[live]).all():
             raise UsageError("An action is not finite.", fix="Give finite numbers.")
+        given = np.where(live.reshape(-1, *[1] * (given.ndim - 1)), given, 0.0)
         if task.action == "values":
             return given * task.value_range, None, queries
         policy = task.bank.normalised(given)
         return task.bank.implied_values(policy), policy, queries
+
+
+def _numbers(given: Any) -> np.ndarray:
+    """An array of numbers, or a word on what else it is."""
+    try:
+        made = np.asarray(given)
+    except ValueError:
+        made = np.empty(0, dtype=object)
+    if made.dtype.kind not in "biuf":
+        raise UsageError(
+            f"An action must be numbers, not {type(given).__name__} of {made.dtype}.",
+            fix="Give an array; a dict only where questions are chosen.",
+        )
+    return made

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax, softmax
 
 from pluralism.errors import DataError, UsageError
+from pluralism.progress.item_texts import ItemTexts
 from pluralism.random import RNG, as_generator
 
 __all__ = ["ItemBank"]
@@ -32,16 +34,19 @@ class ItemBank:
         Questions by which policies are judged; none of their options occurs in `query`.
     sharpness : float
         :math:`\beta`, above 0.
+    texts : ItemTexts, optional
+        The words of the questions, for those who answer in words; left out, options have numbers.
 
     Raises
     ------
     DataError
-        If an option occurs on both sides: what was asked would be scored.
+        If an option occurs on both sides: what was asked would be scored; or texts do not fit the features.
     """
 
     query: Float[np.ndarray, "prompts 2 dim"]
     evaluation: Float[np.ndarray, "items candidates dim"]
     sharpness: float = 1.0
+    texts: ItemTexts | None = None
 
     def __post_init__(self) -> None:
         query, evaluation = self.query, self.evaluation
@@ -60,6 +65,8 @@ class ItemBank:
                 where=f"evaluation item {both[0] // evaluation.shape[1]}",
                 fix="Split the questions before use: query and evaluation must not share options.",
             )
+        if self.texts is not None:
+            _check_texts(self.texts, query, evaluation)
 
     @classmethod
     def synthetic(
@@ -86,6 +93,22 @@ class ItemBank:
     def shape(self) -> tuple[int, int]:
         """Questions to be judged by, and their options: the shape of a policy."""
         return self.evaluation.shape[:2]
+
+    @cached_property
+    def words(self) -> ItemTexts:
+        """The texts, or numbers in their place."""
+        return self.texts or ItemTexts.numbered(len(self.query), *self.shape)
+
+    @cached_property
+    def asked_features(self) -> dict[str, Float[np.ndarray, " dim"]]:
+        """Features of the texts that people can be asked about."""
+        options = [text for _, *both in self.words.query for text in both]
+        return dict(zip(options, self.query.reshape(-1, self.dims), strict=True))
+
+    @cached_property
+    def judged_options(self) -> frozenset[str]:
+        """Texts that policies are judged by."""
+        return frozenset(text for _, *options in self.words.evaluation for text in options)
 
     @property
     def centred(self) -> Float[np.ndarray, "items candidates dim"]:
@@ -159,3 +182,18 @@ class ItemBank:
             f"ItemBank({len(self.query)} pairs to ask about, {items} questions of {options} options, "
             f"{self.dims} dimensions)"
         )
+
+
+def _check_texts(
+    texts: ItemTexts,
+    query: Float[np.ndarray, "prompts 2 dim"],
+    evaluation: Float[np.ndarray, "items candidates dim"],
+) -> None:
+    counts = [[len(row) - 1 for row in rows] for rows in (texts.query, texts.evaluation)]
+    if counts != [[2] * len(query), [evaluation.shape[1]] * len(evaluation)]:
+        raise DataError("Texts and features differ in number.", fix="Give each question its prompt and all options.")
+    meant: dict[str, bytes] = {}
+    for (_, *both), rows in zip(texts.query, query, strict=True):
+        for text, row in zip(both, rows, strict=True):
+            if meant.setdefault(text, row.tobytes()) != row.tobytes():
+                raise DataError(f"{text!r} has different features.", fix="Give one text one row of features.")

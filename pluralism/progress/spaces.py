@@ -16,7 +16,8 @@ def observation_space(task: Task) -> spaces.Dict:
     """What is seen of a period.
 
     `period` and `time` (from 0 to 1); `survey`, mean values as measured; with votes `query_phi` (features of the pairs
-    asked about), `answers` (share that prefers the first), `n_votes`; and `mask`, 0 where nobody was asked.
+    asked about), `answers` (share that prefers the first), `n_votes`; of a panel `ballots` (1 where a person prefers
+    the first); and `mask`, 0 where nobody was asked.
     """
     most = float(np.finfo(np.float32).max)
     asked = task.n_queries if task.n_votes else 1
@@ -30,6 +31,8 @@ def observation_space(task: Task) -> spaces.Dict:
     if task.n_votes:
         parts["query_phi"] = spaces.Box(-most, most, (asked, 2, task.dims), np.float32)
         parts["answers"] = spaces.Box(0.0, 1.0, (asked,), np.float32)
+        if task.voters == "panel":
+            parts["ballots"] = spaces.MultiBinary((asked, task.n_votes))
         parts["n_votes"] = spaces.Box(0.0, float(task.n_votes), (asked,), np.float32)
     return spaces.Dict(parts)
 
@@ -41,7 +44,7 @@ def action_space(task: Task) -> spaces.Space[Any]:
         if task.action == "values"
         else spaces.Box(0.0, 1.0, task.bank.shape, np.float32)
     )
-    if task.queries == "random":
+    if task.queries != "chosen":
         return acted
     return spaces.Dict(
         {task.action: acted, "query": spaces.MultiDiscrete(np.full(task.n_queries, len(task.bank.query)))}

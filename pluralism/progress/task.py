@@ -22,7 +22,8 @@ __all__ = ["Kind", "Task"]
 Kind = Literal["follow", "predict", "coevolve"]
 Metric = Literal["v2", "progressgym"]
 ActionMode = Literal["values", "policy"]
-Queries = Literal["random", "chosen"]
+Queries = Literal["random", "repeated", "chosen"]
+Voters = Literal["fresh", "panel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,12 @@ class Task:
     action : {"values", "policy"}
         Whether an action is a vector of values (divided by `value_range`) or choice probabilities on the evaluation
         questions, which stand for the values they imply.
-    queries : {"random", "chosen"}
-        Whether the agent chooses the pairs that people are asked about in the next period.
+    queries : {"random", "repeated", "chosen"}
+        Whether people are asked about other pairs each period, about the same in all, or about those that the agent
+        chooses in the period before.
+    voters : {"fresh", "panel"}
+        Whether each answer is that of a person drawn anew, or all are those of the same `n_votes` people, whose single
+        answers are then shown.
     n_queries, n_votes : int
         Pairs asked about in a period, and answers to each. With 0 votes there are no questions, only surveys.
     survey_noise : float, optional
@@ -83,6 +88,7 @@ class Task:
     metric: Metric = "v2"
     action: ActionMode = "values"
     queries: Queries = "random"
+    voters: Voters = "fresh"
     n_queries: int = 8
     n_votes: int = 0
     survey_noise: float | None = 0.15
@@ -96,7 +102,8 @@ class Task:
     def __post_init__(self) -> None:
         for name, kinds in (("kind", Kind), ("metric", Metric), ("action", ActionMode), ("queries", Queries)):
             _one_of(name, getattr(self, name), get_args(kinds))
-        _one_of("influence", self.influence, get_args(Influence))
+        for name, kinds in (("influence", Influence), ("voters", Voters)):
+            _one_of(name, getattr(self, name), get_args(kinds))
         require_numbers(
             self,
             whole=("horizon", "n_queries", "n_votes"),
@@ -132,8 +139,10 @@ class Task:
             raise UsageError("n_queries, n_votes or survey_noise is out of range.", fix="Use at least 1, 0 and 0.")
         if self.survey_noise is None and self.n_votes == 0:
             raise UsageError("Nobody is asked anything.", fix="Set n_votes, or survey_noise.")
-        if self.queries == "chosen" and self.n_votes == 0:
-            raise UsageError("Questions are chosen, but nobody votes on them.", fix="Set n_votes to at least 1.")
+        if (self.queries, self.voters) != ("random", "fresh") and self.n_votes == 0:
+            raise UsageError(
+                f"queries={self.queries!r}, voters={self.voters!r}, but nobody votes.", fix="Set n_votes to at least 1."
+            )
         if not 0 <= self.learning_rate <= 1 or min(self.epochs) < 0 or self.value_range <= 0:
             raise UsageError("learning_rate, epochs or value_range is out of range.", fix="Use [0, 1], >= 0 and > 0.")
         if min(self.history_weight, self.influence_weight) < 0:

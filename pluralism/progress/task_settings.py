@@ -7,9 +7,11 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from pluralism.errors import UsageError
+from pluralism.progress.item_bank import ItemBank
 from pluralism.progress.simulated_drift import PRESETS, SimulatedDrift
 from pluralism.progress.task import Task
 from pluralism.progress.value_process import ValueProcess
+from pluralism.progress.worded_items import worded_items
 
 __all__ = ["KINDS", "PROCESS_GROUP", "process_of", "task_of"]
 
@@ -35,8 +37,7 @@ def process_of(process: Any, *, n_periods: int | None = None, dims: int | None =
         if process in PRESETS:
             return SimulatedDrift.preset(process, **changes)
         if process in _outside_processes():
-            made = _outside_processes()[process].load()(**changes)
-            return process_of(made)
+            return _outside_process(process, changes)
         known = sorted([*PRESETS, *_outside_processes()])
         raise UsageError(f"There is no value process {process!r}.", fix=f"Use one of {', '.join(known)}.")
     if not isinstance(process, ValueProcess):
@@ -50,6 +51,21 @@ def process_of(process: Any, *, n_periods: int | None = None, dims: int | None =
     return process
 
 
+def _outside_process(name: str, changes: dict[str, int]) -> ValueProcess:
+    point = _outside_processes()[name]
+    try:
+        made = point.load()(**changes)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"The value process {name!r} of another package cannot be made: {error}.",
+            where=f"entry point {point.value!r}",
+            fix="Mend that package; it is called with n_periods and dims, where these are given.",
+        ) from error
+    if isinstance(made, str):
+        raise UsageError(f"The value process {name!r} gives a text.", fix="It must give an object with paths().")
+    return process_of(made)
+
+
 def task_of(
     kind: str | Task,
     process: Any = "damped_trend",
@@ -60,7 +76,8 @@ def task_of(
 ) -> Task:
     """A task from the name of its kind ("follow", or "Follow-v0"), its process and the settings of `Task`.
 
-    On a command line `survey_noise` may be "none", and `epochs` a list.
+    On a command line `survey_noise` may be "none", `epochs` a list, and `items` "worded": questions in words, with the
+    names of the dimensions where the process has them.
 
     Raises
     ------
@@ -79,5 +96,15 @@ def task_of(
         settings["survey_noise"] = None
     if isinstance(settings.get("epochs"), list):
         settings["epochs"] = tuple(settings["epochs"])
+    made = process_of(process, n_periods=n_periods, dims=dims)
+    if isinstance(settings.get("items"), str):
+        settings["items"] = _items(settings["items"], made)
     name: Any = KINDS.get(kind.removeprefix("pluralism/"), kind)
-    return Task(kind=name, process=process_of(process, n_periods=n_periods, dims=dims), **settings)
+    return Task(kind=name, process=made, **settings)
+
+
+def _items(name: str, process: ValueProcess) -> ItemBank:
+    if name != "worded":
+        raise UsageError(f"There are no items {name!r}.", fix='Use "worded", or an ItemBank.')
+    said = getattr(process, "dim_names", None) or [f"value{k + 1}" for k in range(process.dims)]
+    return worded_items([str(each).replace(" ", "_") for each in said])

@@ -119,8 +119,8 @@ class TemporalVectorEnv(VectorEnv[dict[str, np.ndarray], Any, np.ndarray]):
     def _seeds(self, seed: int | list[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, int):
-            return [seed + k for k in range(self.num_envs)]
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + k for k in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise UsageError(f"{len(seed)} seeds are not {self.num_envs}.", fix="Give one seed an environment.")
         return list(seed)

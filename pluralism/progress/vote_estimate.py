@@ -19,6 +19,7 @@ def vote_estimate(
     *,
     sharpness: float = 1.0,
     prior_std: float = 0.5,
+    prior_mean: Float[np.ndarray, "batch dim"] | None = None,
 ) -> Float[np.ndarray, "batch dim"]:
     r"""Most likely mean values with a normal prior (Bradley-Terry on features, by Newton's method).
 
@@ -32,20 +33,24 @@ def vote_estimate(
         :math:`\beta`: the log-odds are :math:`\beta\, w \cdot` difference.
     prior_std : float
         Standard deviation of the prior in each dimension, above 0.
+    prior_mean : array of shape (batch, dim), optional
+        Left out, 0.
     """
     dim = differences.shape[-1]
     ridge = 1.0 / prior_std**2
     scaled = sharpness * differences
-    values = np.zeros((len(differences), dim))
+    start = np.zeros((len(differences), dim)) if prior_mean is None else prior_mean
+    values = start
 
     def loss(at: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, " batch"]:
         odds = np.einsum("bqd,bd->bq", scaled, at)
-        return (n_votes * (np.logaddexp(0.0, odds) - share * odds)).sum(axis=1) + ridge / 2 * np.square(at).sum(axis=1)
+        misfit = (n_votes * (np.logaddexp(0.0, odds) - share * odds)).sum(axis=1)
+        return misfit + ridge / 2 * np.square(at - start).sum(axis=1)
 
     now = loss(values)
     for _ in range(STEPS):
         chance = expit(np.einsum("bqd,bd->bq", scaled, values))
-        gradient = np.einsum("bq,bqd->bd", n_votes * (chance - share), scaled) + ridge * values
+        gradient = np.einsum("bq,bqd->bd", n_votes * (chance - share), scaled) + ridge * (values - start)
         if np.abs(gradient).max(initial=0.0) < TOLERANCE:
             break
         weight = n_votes * chance * (1 - chance)

@@ -1,15 +1,16 @@
-"""Wrappers of the environments: what questions cost, and the truth for those who may know it."""
+"""Wrappers of the environments: what questions cost, what an episode came to, the truth for those who may know it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from pluralism.errors import UsageError
 from pluralism.progress.environment import TemporalEnv
 
-__all__ = ["OracleInfo", "QueryBudget"]
+__all__ = ["OracleInfo", "QueryBudget", "RecordTemporalStatistics"]
 
 
 class QueryBudget(gym.Wrapper[dict[str, Any], Any, dict[str, Any], Any], gym.utils.RecordConstructorArgs):
@@ -68,6 +69,45 @@ class OracleInfo(gym.Wrapper[dict[str, Any], Any, dict[str, Any], Any], gym.util
             "mean": episodes.mean[0, now].copy(),
             "trend": episodes.trend[0, now].copy(),
         }
+
+
+class RecordTemporalStatistics(gym.Wrapper[dict[str, Any], Any, dict[str, Any], Any], gym.utils.RecordConstructorArgs):
+    """Put what an episode came to into `info["temporal"]` of its last step.
+
+    `return` is the sum of rewards, `cost` the mean loss under the metric "v2", `answers` the votes heard since the
+    episode began; in "coevolve" `serve`, `stay` and `influence` are means too.
+    """
+
+    def __init__(self, env: gym.Env[dict[str, Any], Any]) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        _temporal(env)
+        self._steps: list[dict[str, float]] = []
+        self._answers = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As the environment's; counting begins anew."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._steps, self._answers = [], _n_answers(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, dict[str, Any]]:
+        """As the environment's, with the statistics at the end."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        shown: dict[str, float] = {name: info[name] for name in ("loss", "serve", "stay", "influence") if name in info}
+        self._steps.append({"return": float(reward), **shown})
+        self._answers += _n_answers(observation)
+        if terminated or truncated:
+            found = {name: float(np.mean([step[name] for step in self._steps])) for name in shown}
+            made = {"cost": found.pop("loss"), **found, "return": sum(step["return"] for step in self._steps)}
+            info = info | {"temporal": {**made, "answers": self._answers}}
+        return observation, reward, terminated, truncated, info
+
+
+def _n_answers(observation: dict[str, Any]) -> int:
+    return int(np.sum(observation["n_votes"])) if "n_votes" in observation else 0
 
 
 def _temporal(env: gym.Env[Any, Any]) -> TemporalEnv:

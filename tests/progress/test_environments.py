@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from itertools import product
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import FlattenObservation
 
 import pluralism.progress
 from pluralism.errors import DataError, MissingExtraError, UsageError
@@ -16,11 +18,12 @@ from pluralism.progress.agent_run import run_agent
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.registration import register_environments
-from pluralism.progress.simulated_drift import SimulatedDrift
+from pluralism.progress.simulated_drift import PRESETS, SimulatedDrift
 from pluralism.progress.task import Task
 from pluralism.progress.task_settings import KINDS
 from pluralism.progress.trajectory_table import TrajectoryTable
-from pluralism.progress.wrappers import OracleInfo, QueryBudget
+from pluralism.progress.vector_environment import TemporalVectorEnv
+from pluralism.progress.wrappers import OracleInfo, QueryBudget, RecordTemporalStatistics
 
 register_environments()
 SMALL = {"dims": 3, "n_queries": 2}
@@ -29,7 +32,12 @@ MODES = [
     for action, metric, votes in product(
         ("values", "policy"),
         ("v2", "progressgym"),
-        ({}, {"n_votes": 3}, {"n_votes": 3, "survey_noise": None, "queries": "chosen"}),
+        (
+            {},
+            {"n_votes": 3},
+            {"n_votes": 3, "survey_noise": None, "queries": "chosen"},
+            {"n_votes": 3, "survey_noise": None, "queries": "repeated", "voters": "panel"},
+        ),
     )
 ]
 
@@ -40,6 +48,13 @@ def test_gymnasium_finds_no_fault(name: str, mode: dict) -> None:
     env = gym.make(f"pluralism/{name}", **SMALL, **mode)
     check_env(env.unwrapped)
     env.close()
+
+
+@pytest.mark.parametrize("process", PRESETS)
+def test_every_process_is_a_faultless_environment(process: str) -> None:
+    for kind in KINDS.values():
+        check_env(TemporalEnv(kind, process, dims=2, reveal=True), skip_render_check=True)
+    check_env(TemporalEnv("coevolve", process, dims=2, influence="direct"), skip_render_check=True)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -54,6 +69,78 @@ def test_wrapped_environments_have_no_fault_and_questions_cost(name: str) -> Non
     free, cost = plain.step(action), paid.step(action)
     assert cost[1] == pytest.approx(free[1] - 0.01 * 10) and cost[4]["query_cost"] == pytest.approx(0.1)
     assert inner.render().startswith("period 1: reward -")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_wrapper_alone_has_no_fault(name: str) -> None:
+    def made() -> TemporalEnv:
+        return TemporalEnv(KINDS[name], **SMALL, n_votes=5)
+
+    wrappers = (RecordTemporalStatistics, OracleInfo, lambda env: QueryBudget(env, cost=0.1), FlattenObservation)
+    for wrap in wrappers:
+        with pytest.warns(UserWarning, match="is different from the unwrapped version"):
+            check_env(wrap(made()), skip_render_check=True)
+
+
+def test_an_episode_is_summed_up_at_its_end() -> None:
+    env = RecordTemporalStatistics(TemporalEnv("coevolve", **SMALL, n_votes=5, n_periods=5))
+    steps = roll(env, lambda o: np.full(3, 0.1, dtype=np.float32))
+    assert [("temporal" in info) for _, _, info in steps] == [False, False, True]
+    found = steps[-1][2]["temporal"]
+    assert found["return"] == pytest.approx(sum(reward for _, reward, _ in steps))
+    assert found["cost"] == pytest.approx(np.mean([info["loss"] for *_, info in steps]))
+    assert found["influence"] == pytest.approx(np.mean([info["influence"] for *_, info in steps]))
+    assert found["answers"] == 4 * 2 * 5
+    assert roll(env, lambda o: np.full(3, 0.1, dtype=np.float32))[-1][2]["temporal"] == found
+
+
+@pytest.mark.parametrize(
+    ("action", "settings", "match"),
+    [
+        (np.full(3, np.nan), {}, "not finite"),
+        (np.array([0.0, np.inf, 0.0]), {}, "not finite"),
+        (np.zeros(4), {}, "of shape"),
+        (np.float32(0.0), {}, "of shape"),
+        ([[0.0], [0.0, 1.0]], {}, "must be numbers"),
+        ("left", {}, "must be numbers"),
+        (None, {}, "must be numbers"),
+        ({"values": np.zeros(3)}, {}, "must be numbers"),
+        (np.full((32, 4), np.nan), {"action": "policy"}, "not finite"),
+        (np.full((32, 4), -1.0), {"action": "policy"}, "negative"),
+        (np.zeros(3), {"action": "policy"}, "of shape"),
+        ({"query": np.array([0, 1])}, {"queries": "chosen", "n_votes": 1}, "no values"),
+        ({"values": np.zeros(3), "query": np.array([0, 1, 2])}, {"queries": "chosen", "n_votes": 1}, "whole numbers"),
+        ({"values": np.zeros(3), "query": np.array([0.5, 1])}, {"queries": "chosen", "n_votes": 1}, "whole numbers"),
+        ({"values": np.zeros(3), "query": np.array([0, -1])}, {"queries": "chosen", "n_votes": 1}, "not in the bank"),
+    ],
+)
+def test_actions_that_mean_nothing_are_refused_and_change_nothing(action: Any, settings: dict, match: str) -> None:
+    env = TemporalEnv("coevolve", **SMALL | settings)
+    env.reset(seed=0)
+    before = env.episodes.people.copy()
+    with pytest.raises(UsageError, match=match):
+        env.step(action)
+    np.testing.assert_array_equal(env.episodes.people, before)
+    assert int(env.episodes.period[0]) == 1
+
+
+@pytest.mark.parametrize("settings", [{"action": "policy"}, {"queries": "chosen", "n_votes": 2}])
+def test_what_is_done_to_an_environment_that_begins_anew_does_not_matter(settings: dict) -> None:
+    env = TemporalVectorEnv("follow", num_envs=2, **SMALL | settings, n_periods=4)
+    env.reset(seed=np.int64(3))
+    env.action_space.seed(0)
+    for _ in range(2):
+        env.step(env.action_space.sample())
+    env.reset(seed=3, options={"reset_mask": np.array([True, False])})
+    _, _, ended, *_ = env.step(env.action_space.sample())
+    assert ended.tolist() == [False, True]
+    action = env.action_space.sample()
+    (action if settings.get("action") else action["values"])[1] = np.nan
+    if "queries" in settings:
+        action["query"][1] = -7
+    observation, reward, *_ = env.step(action)
+    assert observation["period"].tolist() == [3, 1] and np.isfinite(reward).all()
+    assert all(np.isfinite(part).all() for part in observation.values())
 
 
 def roll(env: TemporalEnv, act) -> list[tuple[dict, float, dict]]:

@@ -13,7 +13,7 @@ from pluralism.progress.episodes import Episodes, Observation
 from pluralism.progress.task import Task
 from pluralism.progress.vote_estimate import vote_estimate
 
-__all__ = ["Agent", "Estimator", "Oracle", "period_estimate"]
+__all__ = ["Agent", "Estimator", "Informed", "Oracle", "period_estimate"]
 
 
 class Agent(ABC):
@@ -29,11 +29,14 @@ class Agent(ABC):
     deviation : float, optional
         Standard deviation, in each dimension, of what it was last compared with around what it stood for, if it says
         how sure it is.
+    n_asked : int
+        Answers that it asked people for by itself in one history, beside those of the observations.
     """
 
     label: ClassVar[str]
     task: Task
     deviation: float | None = None
+    n_asked: int = 0
 
     def begin(self, task: Task, initial: Observation) -> None:
         """Forget everything; hear what people of period 0 say."""
@@ -44,14 +47,18 @@ class Agent(ABC):
         """Values to stand for in this period, for each population."""
 
 
-class Oracle(Agent):
-    """An agent that may look at the truth: no baseline, but a bound."""
+class Informed(Agent):
+    """An agent that is handed the episodes themselves: to look at the truth, or to let people answer in words."""
 
     episodes: Episodes
 
     def reveal(self, episodes: Episodes) -> None:
-        """Let it look."""
+        """Hand them over, before they begin."""
         self.episodes = episodes
+
+
+class Oracle(Informed):
+    """An agent that may look at the truth: no baseline, but a bound."""
 
     def act(self, seen: Observation) -> Float[np.ndarray, "batch dim"]:
         """Values to stand for in this period, for each population."""

@@ -11,6 +11,7 @@ from pluralism.errors import UsageError
 from pluralism.progress.agents.agent import Agent
 from pluralism.progress.agents.extrapolation import DampedTrend, Extrapolative, StraightLine
 from pluralism.progress.agents.kalman import LQG, Kalman
+from pluralism.progress.agents.low_rank_vote import LowRankVote
 from pluralism.progress.agents.naive import Frozen, Lifelong, Persistence, Pooled, Uniform
 from pluralism.progress.agents.oracles import Clairvoyant, History, Lead, Riccati, StateOracle
 from pluralism.progress.agents.reward_model import RewardModel, VoteFilter
@@ -34,6 +35,7 @@ _CLASSES: dict[str, Callable[..., Agent]] = {
         LQG,
         RewardModel,
         VoteFilter,
+        LowRankVote,
         Clairvoyant,
         StateOracle,
         Riccati,
@@ -74,14 +76,31 @@ def make_agent(name: str) -> Agent:
     word, _, settings = name.partition(":")
     make = _CLASSES.get(word)
     if make is None and word in _outside():
-        make = _outside()[word].load()
+        make = _loaded(word, _outside()[word])
     if make is None:
         raise UsageError(f"There is no agent {word!r}.", fix=f"Use one of {', '.join(agent_names())}.")
     given = dict(_settings(name, settings.split(";"))) if settings else {}
     try:
-        return make(**given)
+        made = make(**given)
     except TypeError as error:
         raise UsageError(f"The agent {word!r} does not take these settings: {error}.", fix="Leave them out.") from error
+    if not isinstance(made, Agent):
+        raise UsageError(
+            f"What is registered as {word!r} makes {type(made).__name__}, which is no agent.",
+            fix="Derive it from pluralism.progress.Agent.",
+        )
+    return made
+
+
+def _loaded(word: str, point: EntryPoint) -> Callable[..., Agent]:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"The agent {word!r} of another package cannot be loaded: {error}.",
+            where=f"entry point {point.value!r}",
+            fix="Mend or remove that package.",
+        ) from error
 
 
 def _settings(name: str, parts: Iterable[str]) -> Iterable[tuple[str, Any]]:
