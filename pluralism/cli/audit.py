@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-import typer
-
+from pluralism.cli.audit_options import (
+    AnnotatorOption,
+    ByOption,
+    ExamplesOption,
+    FactorOption,
+    GradedOption,
+    GraphOption,
+    LevelOption,
+    MarginOption,
+    MethodOption,
+    MostCallsOption,
+    MostCostOption,
+    OrderOption,
+    OutOption,
+    PooledOption,
+    PriceOption,
+    PrinciplesOption,
+    RecordOption,
+    ResamplesOption,
+    RidgeOption,
+    SamplesOption,
+    ScenarioOption,
+    ThresholdOption,
+    TiesOption,
+    VerdictsOption,
+    WhyOption,
+    WorkersOption,
+)
+from pluralism.cli.audit_reasons import Why, render_reasons
 from pluralism.cli.options import (
+    ApiKeyOption,
     AttributeOption,
     CacheOption,
     ColumnOption,
@@ -18,6 +45,9 @@ from pluralism.cli.options import (
     ItemsOption,
     JsonOption,
     KindOption,
+    LlmModelOption,
+    LlmOption,
+    LocalOption,
     MaxPairsOption,
     SeedOption,
     UserOption,
@@ -29,117 +59,43 @@ from pluralism.cli.tables import heading, number, percent, percent_span, print_t
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, PrincipleSet
+    from pluralism.discretion import BetweenGroups, DiscretionAudit, GraphDiscrepancy, PrincipleSet, Reasons
 
 __all__ = ["audit"]
-
-_ORACLE = "Principles"
-_MODEL = "Language model"
 
 
 def audit(
     data: DataArgument,
-    principles: Annotated[
-        str, typer.Option("--principles", metavar="NAME|FILE", help="A shipped set by name, or a .toml file.")
-    ] = "factors",
-    annotator: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--annotator",
-            metavar="WHO",
-            help="human, human:groups, a run, RUN:groups, RUN:users, judge, likelihood, or reward:MODEL; may be "
-            "repeated. Left out: human.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for report.html, audit.json and tables.")
-    ] = None,
-    pooled: Annotated[
-        str | None,
-        typer.Option("--pooled", metavar="WHO", help="Whom groups are held against; else the first but human."),
-    ] = None,
-    verdicts: Annotated[
-        Path | None,
-        typer.Option(
-            "--verdicts",
-            metavar="FILE",
-            help="Verdicts of the principles: a row for each comparison and a column for each principle.",
-            rich_help_panel=_ORACLE,
-        ),
-    ] = None,
-    margin: Annotated[
-        float,
-        typer.Option(
-            "--margin",
-            min=0.0,
-            help="A counted principle decides by more than so many standard deviations.",
-            rich_help_panel=_ORACLE,
-        ),
-    ] = 0.25,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            help="A principle decides if its probability of not applying is at most this; left out, unless likeliest.",
-            rich_help_panel=_ORACLE,
-        ),
-    ] = None,
-    graded: Annotated[
-        bool, typer.Option("--graded", help="Count probabilities, not decisions.", rich_help_panel=_ORACLE)
-    ] = False,
-    llm: Annotated[
-        str | None,
-        typer.Option("--llm", metavar="URL", help="An OpenAI-compatible server, up to /v1.", rich_help_panel=_MODEL),
-    ] = None,
-    llm_model: Annotated[
-        str | None, typer.Option("--llm-model", metavar="NAME", help="Its model.", rich_help_panel=_MODEL)
-    ] = None,
-    api_key_env: Annotated[
-        str, typer.Option("--api-key-env", help="Environment variable that holds the key.", rich_help_panel=_MODEL)
-    ] = "OPENAI_API_KEY",
-    local: Annotated[
-        str | None,
-        typer.Option(
-            "--local", metavar="MODEL", help="A transformers chat model, by folder or name.", rich_help_panel=_MODEL
-        ),
-    ] = None,
-    order: Annotated[
-        str,
-        typer.Option("--order", help="both, or random: in which order responses are shown.", rich_help_panel=_MODEL),
-    ] = "both",
-    method: Annotated[
-        str, typer.Option("--method", help="auto, logprobs or sampled verdicts.", rich_help_panel=_MODEL)
-    ] = "auto",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Verdicts to sample.", rich_help_panel=_MODEL)] = 4,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Calls at a time.", rich_help_panel=_MODEL)] = 1,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            "--record",
-            metavar="FILE.jsonl",
-            help="Keeps answers, so that none is paid for twice; else judge.jsonl in --out.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            "--price", metavar="READ,WRITTEN", help="Of a million tokens, in any currency.", rich_help_panel=_MODEL
-        ),
-    ] = None,
-    most_cost: Annotated[
-        float | None, typer.Option("--most-cost", min=0.0, help="Stop before it costs more.", rich_help_panel=_MODEL)
-    ] = None,
-    most_calls: Annotated[
-        int | None, typer.Option("--most-calls", min=0, help="Stop before more calls.", rich_help_panel=_MODEL)
-    ] = None,
-    ridge: Annotated[float, typer.Option("--ridge", min=0.0, help="Precision of the prior of priorities.")] = 0.25,
-    by: Annotated[
-        str, typer.Option("--by", help="What resamples draw again: comparison, or annotator (people by name).")
-    ] = "comparison",
-    bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples for intervals.")] = 1000,
-    level: Annotated[float, typer.Option("--level", help="Of the intervals.")] = 0.95,
-    examples: Annotated[int, typer.Option("--examples", min=0, help="Comparisons that the report lists.")] = 10,
+    principles: PrinciplesOption = None,
+    graph: GraphOption = None,
+    annotator: AnnotatorOption = None,
+    out: OutOption = None,
+    pooled: PooledOption = None,
+    verdicts: VerdictsOption = None,
+    margin: MarginOption = 0.25,
+    threshold: ThresholdOption = None,
+    graded: GradedOption = False,
+    why: WhyOption = False,
+    factor: FactorOption = None,
+    ties: TiesOption = None,
+    scenario: ScenarioOption = None,
+    llm: LlmOption = None,
+    llm_model: LlmModelOption = None,
+    api_key_env: ApiKeyOption = "OPENAI_API_KEY",
+    local: LocalOption = None,
+    order: OrderOption = "both",
+    method: MethodOption = "auto",
+    samples: SamplesOption = 4,
+    workers: WorkersOption = 1,
+    record: RecordOption = None,
+    price: PriceOption = None,
+    most_cost: MostCostOption = None,
+    most_calls: MostCallsOption = None,
+    ridge: RidgeOption = 0.25,
+    by: ByOption = "comparison",
+    bootstrap: ResamplesOption = 1000,
+    level: LevelOption = 0.95,
+    examples: ExamplesOption = 10,
     seed: SeedOption = 0,
     encoder: EncoderOption = None,
     encoder_option: EncoderSettingOption = None,
@@ -158,26 +114,35 @@ def audit(
     Where all principles agree, verdicts against them are arbitrary; where they conflict, verdicts say which principle
     comes first. Principles with a factor are counted; others need --verdicts or a language model.
     """
+    from pluralism.cli.audit_graph import chosen_principles, elicited_order
     from pluralism.cli.audit_reading import Judge, groups_of, read_annotators, read_oracle
     from pluralism.cli.audit_writing import check_folder, write_audit
     from pluralism.cli.encoding import Encoding
+    from pluralism.cli.named_model import NamedModel
     from pluralism.cli.output import output
     from pluralism.cli.progress import stages
     from pluralism.cli.reading import Reading, naming
-    from pluralism.discretion import audit_discretion, read_principles
+    from pluralism.discretion import audit_discretion, graph_discrepancy
+    from pluralism.discretion.measures.intervals import check_level
 
-    chosen = read_principles(principles)
+    check_level(level, bootstrap)
+    chosen = chosen_principles(principles, graph)
+    ranking = None if graph is None else elicited_order(graph, bootstrap, level, seed)
     who = list(annotator or ["human"])
     check_folder(out)
     reading = Reading(kind, pairs_of(column, "--column"), user, attribute, max_pairs, items, features)
     encoding = Encoding(encoder, settings_of(encoder_option), cache)
     limits = {"price": price, "most_cost": most_cost, "most_calls": most_calls}
     asking = {"order": order, "method": method, "samples": samples, "workers": workers, "rng": seed}
-    with output(as_json) as result, Judge(llm, llm_model, api_key_env, local, record, out, limits, asking) as judge:
+    model = NamedModel(llm, llm_model, api_key_env, local, "An audit has one judge.")
+    reasons = Why.of(why, factor, ties, scenario)
+    with output(as_json) as result, Judge(model, record, out, limits, asking) as judge:
         with stages() as stage:
             stage("reading")
             comparisons, _ = reading.read(data)
             with naming(data):
+                if reasons is not None:
+                    reasons.check(comparisons)
                 stage("principles")
                 found = read_oracle(comparisons, chosen, judge, verdicts, margin, stage.share)
                 stage("annotators")
@@ -195,20 +160,27 @@ def audit(
                     level=level,
                     rng=seed,
                 )
+                explained = None
+                if reasons is not None:
+                    stage("reasons")
+                    explained = reasons.explain(comparisons, made, seed)
             between = groups_of(made, pooled)
+            elicited = None if ranking is None else graph_discrepancy(made, ranking)
             written: list[str] = []
             if out is not None:
                 stage("report")
-                written = write_audit(out, made, comparisons, chosen, between, examples)
+                written = write_audit(out, made, comparisons, chosen, between, explained, elicited, examples)
         document = made.to_dict() | {
             "data": str(data),
             "principle_set": chosen.name,
             "between": [groups.to_dict() for groups in between],
+            "graph": None if elicited is None else elicited.to_dict(),
+            "why": None if explained is None else explained.to_dict(),
             "judge": judge.spent(),
             "out": None if out is None else str(out),
             "files": written,
         }
-        result.show(document, lambda console: _render(console, made, chosen, between, document))
+        result.show(document, lambda console: _render(console, made, chosen, between, explained, elicited, document))
 
 
 def _render(
@@ -216,6 +188,8 @@ def _render(
     found: DiscretionAudit,
     principles: PrincipleSet,
     between: list[BetweenGroups],
+    explained: Reasons | None,
+    elicited: GraphDiscrepancy | None,
     document: dict[str, Any],
 ) -> None:
     n = document["comparisons"]
@@ -270,8 +244,29 @@ def _render(
                 for row in found.discrepancy.to_frame().to_pylist()
             ],
         )
+    for name in found.own_judges:
+        wrapped(
+            console,
+            f"{_plain(name)} judged the principles as well: following their consensus, it agrees with itself.",
+        )
     for groups in between:
         wrapped(console, _plain(groups.answer))
+    if elicited is not None:
+        print_table(
+            console,
+            ["annotator", "discrepancy to the graph", "", "pairs"],
+            [
+                [
+                    _plain(row["annotator"]),
+                    number(row["discrepancy"], 2),
+                    span((row["low"], row["high"]), 2),
+                    row["pairs"],
+                ]
+                for row in elicited.to_frame().to_pylist()
+            ],
+        )
+    if explained is not None:
+        render_reasons(console, explained)
     spent = document["judge"]
     if spent is not None:
         cost = "" if spent["cost"] is None else f", cost {spent['cost']:,.4g}"

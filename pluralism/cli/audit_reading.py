@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,14 +12,22 @@ from pluralism.errors import UsageError
 
 if TYPE_CHECKING:
     from pluralism.cli.encoding import Encoding
+    from pluralism.cli.named_model import NamedModel
     from pluralism.cli.reading import Reading
     from pluralism.data import Comparisons
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, PrinciplePreferences, PrincipleSet, Verdicts
+    from pluralism.discretion import (
+        BetweenGroups,
+        DiscretionAudit,
+        PrinciplePreferences,
+        PrincipleSet,
+        Verdicts,
+    )
     from pluralism.llm import ChatModel, RecordedChat
 
 __all__ = ["Judge", "groups_of", "read_annotators", "read_oracle"]
 
 PARTS = ("groups", "users")
+PEOPLE = "human"
 RECORD = "judge.jsonl"
 Share = Callable[[int, int], None]
 
@@ -28,8 +37,7 @@ class Judge(AbstractContextManager["Judge"]):
 
     Parameters
     ----------
-    llm, llm_model, api_key_env, local
-        As on the command line.
+    named : NamedModel
     record, out : Path, optional
         Where its answers are kept.
     limits : mapping
@@ -40,26 +48,18 @@ class Judge(AbstractContextManager["Judge"]):
     Raises
     ------
     UsageError
-        If the options contradict each other.
+        If a limit cannot be.
     """
 
     def __init__(
         self,
-        llm: str | None,
-        llm_model: str | None,
-        api_key_env: str,
-        local: str | None,
+        named: NamedModel,
         record: Path | None,
         out: Path | None,
         limits: Mapping[str, Any],
         asking: Mapping[str, Any],
     ) -> None:
-        if local is not None and (llm is not None or llm_model is not None):
-            raise UsageError("An audit has one judge.", where="--local", fix="Leave out --llm and --llm-model.")
-        if llm is not None and llm_model is None:
-            raise UsageError("Which model of that server?", where=f"--llm {llm}", fix="Add --llm-model NAME.")
-        self.named = local is not None or llm_model is not None
-        self.llm, self.llm_model, self.api_key_env, self.local = llm, llm_model, api_key_env, local
+        self.who = named
         self.record = out / RECORD if record is None and out is not None else record
         self.asking = dict(asking)
         self.limits = _limits(limits)
@@ -82,16 +82,11 @@ class Judge(AbstractContextManager["Judge"]):
     def plain(self) -> ChatModel:
         """The model itself."""
         if self._plain is None:
-            from pluralism.llm import OpenAIChat, TransformersChat
-
-            if self.llm_model is not None:
-                self._plain = OpenAIChat(self.llm_model, base_url=self.llm, api_key_env=self.api_key_env)
-            elif self.local is not None:
-                self._plain = TransformersChat(self.local)
-            else:
-                raise UsageError(
-                    "Nobody is named who could judge.", fix="Add --llm URL --llm-model NAME, or --local MODEL."
-                )
+            self._plain = self.who.open()
+        if self._plain is None:
+            raise UsageError(
+                "Nobody is named who could judge.", fix="Add --llm URL --llm-model NAME, or --local MODEL."
+            )
         return self._plain
 
     @property
@@ -137,7 +132,7 @@ def read_oracle(
         return read_preferences(verdicts, principles, len(comparisons))
     if all(principle.factor is not None for principle in principles.principles):
         return factor_preferences(comparisons, principles, margin=margin)
-    if not judge.named:
+    if not judge.who.named:
         raise UsageError(
             f"The principles of {principles.name!r} have to be judged.",
             where="--principles",
@@ -174,9 +169,9 @@ def read_annotators(
 
     found: list[Verdicts] = []
     for name in names:
-        if name == "human":
+        if name == PEOPLE:
             found.append(human_verdicts(comparisons))
-        elif name == "human:groups":
+        elif name == f"{PEOPLE}:groups":
             found += group_verdicts(comparisons)
         elif name == "judge":
             found.append(judge_verdicts(comparisons, judge.model, progress=progress, **judge.asking))
@@ -206,7 +201,7 @@ def groups_of(audit: DiscretionAudit, pooled: str | None) -> list[BetweenGroups]
     families: dict[str, list[str]] = {}
     for annotator in audit.annotators:
         if annotator.share is not None and ":" in annotator.name:
-            families.setdefault(annotator.name.rpartition(":")[0], []).append(annotator.name)
+            families.setdefault(_family(annotator.name), []).append(annotator.name)
     whole = [name for name in audit.names if not any(name in members for members in families.values())]
     if pooled is not None and pooled not in whole:
         raise UsageError(
@@ -214,8 +209,13 @@ def groups_of(audit: DiscretionAudit, pooled: str | None) -> list[BetweenGroups]
             where="--pooled",
             fix=f"Name one of {', '.join(whole)}." if whole else "Add one with --annotator.",
         )
-    first = next((name for name in whole if name != "human"), None)
+    first = next((name for name in whole if name != PEOPLE), None)
     return [between_groups(audit, members, pooled=pooled or first) for members in families.values() if len(members) > 1]
+
+
+def _family(name: str) -> str:
+    """Whose group this is; names of groups of people may hold a colon, those of a run are numbers."""
+    return PEOPLE if name.startswith(f"{PEOPLE}:") else name.rpartition(":")[0]
 
 
 def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
             prices = (read, written)
         except ValueError:
             prices = (-1.0, -1.0)
-        if min(prices) < 0:
+        if not all(math.isfinite(value) and value >= 0 for value in prices):
             raise UsageError(f"{price!r} is no pair of prices.", where="--price", fix="Write such as --price 0.5,1.5.")
     if given["most_cost"] is not None and prices is None:
         raise UsageError("A cost needs prices.", where="--most-cost", fix="Add --price READ,WRITTEN.")
@@ -265,7 +265,7 @@ def _for_run(
 
 
 def _likelihood(judge: Judge, comparisons: Comparisons, verdicts: Callable[..., Verdicts]) -> Verdicts:
-    if judge.local is None:
+    if judge.who.local is None:
         raise UsageError(
             "Likelihoods of responses are known of local models alone.", where="--annotator", fix="Add --local MODEL."
         )

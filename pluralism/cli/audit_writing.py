@@ -14,7 +14,7 @@ from pluralism.files import atomic_write
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, PrincipleSet
+    from pluralism.discretion import BetweenGroups, DiscretionAudit, GraphDiscrepancy, PrincipleSet, Reasons
 
 __all__ = ["check_folder", "write_audit"]
 
@@ -44,6 +44,8 @@ def write_audit(
     comparisons: Comparisons,
     principles: PrincipleSet,
     between: Sequence[BetweenGroups],
+    reasons: Reasons | None,
+    elicited: GraphDiscrepancy | None,
     examples: int,
 ) -> list[str]:
     """Write all files; returns their names."""
@@ -58,6 +60,8 @@ def write_audit(
         comparisons,
         principles=principles,
         between=between,
+        reasons=reasons,
+        elicited=elicited,
         examples=examples,
         command=" ".join(["pluralism", *sys.argv[1:]]),
     )
@@ -69,6 +73,10 @@ def write_audit(
         "discrepancy": audit.discrepancy.to_frame(),
         "principles": audit.preferences.to_frame(),
     }
+    if reasons is not None:
+        tables |= {"reasons": reasons.to_frame(), "weights": reasons.weights.levels_frame()}
+    if elicited is not None:
+        tables["graph"] = elicited.to_frame()
     names = []
     for name, table in tables.items():
         # what the principles say of each comparison is long, and is read again by programs
@@ -78,6 +86,8 @@ def write_audit(
     document = audit.to_dict() | {
         "principle_set": principles.model_dump(mode="json"),
         "between": [groups.to_dict() for groups in between],
+        "graph": None if elicited is None else elicited.to_dict(),
+        "why": None if reasons is None else reasons.to_dict(),
     }
     atomic_write(out / NUMBERS, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     report.write(out / PAGE)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluralism.cli.options import JsonOption
+from pluralism.cli.named_model import NamedModel
+from pluralism.cli.options import ApiKeyOption, JsonOption, LlmModelOption, LlmOption, LocalOption
 from pluralism.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["interview"]
 
 _CASE, _PROTOCOL, _LANGUAGE = "unruly-child", "moral-graph", "en"
 _INTERRUPTED = 130
-_MODEL = "Language model"
 
 
 def interview(
@@ -38,23 +38,10 @@ def interview(
         typer.Option("--out", metavar="FILE.jsonl", help="The record; where it is there already, go on with it."),
     ] = None,
     participant: Annotated[str | None, typer.Option("--participant", help="A pseudonym for the votes.")] = None,
-    llm: Annotated[
-        str | None,
-        typer.Option("--llm", metavar="URL", help="An OpenAI-compatible server, up to /v1.", rich_help_panel=_MODEL),
-    ] = None,
-    llm_model: Annotated[
-        str | None, typer.Option("--llm-model", metavar="NAME", help="Its model.", rich_help_panel=_MODEL)
-    ] = None,
-    api_key_env: Annotated[
-        str,
-        typer.Option("--api-key-env", help="Environment variable that holds the key.", rich_help_panel=_MODEL),
-    ] = "OPENAI_API_KEY",
-    local: Annotated[
-        str | None,
-        typer.Option(
-            "--local", metavar="MODEL", help="A transformers chat model, by folder or name.", rich_help_panel=_MODEL
-        ),
-    ] = None,
+    llm: LlmOption = None,
+    llm_model: LlmModelOption = None,
+    api_key_env: ApiKeyOption = "OPENAI_API_KEY",
+    local: LocalOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the ballot, and of a local model.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +51,7 @@ def interview(
     reconfigure = getattr(sys.stdin, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-    model = _model(llm, llm_model, api_key_env, local)
+    model = _model(NamedModel(llm, llm_model, api_key_env, local, "An interview has one interviewer."))
     with output(as_json) as result:
         session, begun = _session(case, protocol, language, out, participant, model, seed)
         console = _stderr() if as_json else result.console
@@ -77,17 +64,10 @@ def interview(
         result.show(document, lambda console: _render(console, session, out))
 
 
-def _model(llm: str | None, llm_model: str | None, api_key_env: str, local: str | None) -> ChatModel | None:
-    from pluralism.llm import OpenAIChat, TransformersChat
-
-    if local is not None and (llm is not None or llm_model is not None):
-        raise UsageError("An interview has one interviewer.", where="--local", fix="Leave out --llm and --llm-model.")
-    if llm is not None and llm_model is None:
-        raise UsageError("Which model of that server?", where=f"--llm {llm}", fix="Add --llm-model NAME.")
-    if local is None and llm_model is None:
+def _model(named: NamedModel) -> ChatModel | None:
+    model = named.open()
+    if model is None:
         return None
-    hosted = OpenAIChat(llm_model, base_url=llm, api_key_env=api_key_env) if llm_model is not None else None
-    model: ChatModel = hosted or TransformersChat(str(local))
     try:
         # Later failures leave the interview to the script; a wrong name, address or key should be known before.
         model.chat([{"role": "user", "content": "Say yes."}], max_tokens=8)

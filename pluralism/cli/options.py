@@ -12,6 +12,8 @@ import typer
 from pluralism.errors import UsageError
 
 __all__ = [
+    "MODEL",
+    "ApiKeyOption",
     "AttributeOption",
     "CacheOption",
     "ColumnOption",
@@ -22,6 +24,9 @@ __all__ = [
     "ItemsOption",
     "JsonOption",
     "KindOption",
+    "LlmModelOption",
+    "LlmOption",
+    "LocalOption",
     "MaxPairsOption",
     "RunArgument",
     "SeedOption",
@@ -35,6 +40,7 @@ __all__ = [
 
 _DATA = "Data"
 _TEXTS = "Texts and features"
+MODEL = "Language model"
 
 DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="Judgements: a Parquet, CSV, JSONL, Arrow or PrefLib file.")
@@ -116,6 +122,23 @@ EncoderSettingOption = Annotated[
 CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder that keeps embeddings for later runs.", rich_help_panel=_TEXTS),
+]
+
+LlmOption = Annotated[
+    str | None,
+    typer.Option("--llm", metavar="URL", help="An OpenAI-compatible server, up to /v1.", rich_help_panel=MODEL),
+]
+LlmModelOption = Annotated[
+    str | None, typer.Option("--llm-model", metavar="NAME", help="Its model.", rich_help_panel=MODEL)
+]
+ApiKeyOption = Annotated[
+    str, typer.Option("--api-key-env", help="Environment variable that holds the key.", rich_help_panel=MODEL)
+]
+LocalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--local", metavar="MODEL", help="A transformers chat model, by folder or name.", rich_help_panel=MODEL
+    ),
 ]
 
 

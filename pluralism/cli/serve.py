@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluralism.cli.options import JsonOption
+from pluralism.cli.options import MODEL, JsonOption, LlmModelOption, LlmOption
 from pluralism.cli.wording import as_options
 from pluralism.errors import LanguageModelError, PluralismWarning, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_MODEL, _PLACE = "Language model", "Place"
+_PLACE = "Place"
 _FACTORY = "pluralism.elicitation.web.app:create_app"
 
 
@@ -47,16 +47,11 @@ def serve(
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes.", rich_help_panel=_PLACE)] = 1,
-    llm: Annotated[
-        str | None,
-        typer.Option("--llm", metavar="URL", help="An OpenAI-compatible server, up to /v1.", rich_help_panel=_MODEL),
-    ] = None,
-    llm_model: Annotated[
-        str | None, typer.Option("--llm-model", metavar="NAME", help="Its model.", rich_help_panel=_MODEL)
-    ] = None,
+    llm: LlmOption = None,
+    llm_model: LlmModelOption = None,
     api_key_env: Annotated[
         str | None,
-        typer.Option("--api-key-env", help="Environment variable that holds the key.", rich_help_panel=_MODEL),
+        typer.Option("--api-key-env", help="Environment variable that holds the key.", rich_help_panel=MODEL),
     ] = None,
     new_link: Annotated[
         bool, typer.Option("--new-link", help="Print a new administrator's link, where the first one is lost.")

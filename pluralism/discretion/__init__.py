@@ -31,6 +31,7 @@ _NAMES = {
     "PrincipleSet": "principles",
     "Priority": "measures.priority",
     "PropertyWeights": "factors.property_weights",
+    "Reasons": "factors.reasons",
     "SequenceReward": "annotators.sequence_reward",
     "Supremacy": "measures.supremacy",
     "Tournament": "measures.tournament",
@@ -42,6 +43,7 @@ _NAMES = {
     "bpde": "judges.entropy",
     "discretion_arbitrariness": "measures.single",
     "discretion_discrepancy": "measures.discrepancy",
+    "explain_verdicts": "factors.reasons",
     "factor_differences": "factors.differences",
     "factor_influence": "factors.influence",
     "factor_names": "factors.built_in",
@@ -89,6 +91,7 @@ __all__ = [
     "PrincipleSet",
     "Priority",
     "PropertyWeights",
+    "Reasons",
     "SequenceReward",
     "Supremacy",
     "Tournament",
@@ -100,6 +103,7 @@ __all__ = [
     "bpde",
     "discretion_arbitrariness",
     "discretion_discrepancy",
+    "explain_verdicts",
     "factor_differences",
     "factor_influence",
     "factor_names",
@@ -142,6 +146,7 @@ if TYPE_CHECKING:
     from pluralism.discretion.factors.differences import factor_differences
     from pluralism.discretion.factors.influence import FactorInfluence, factor_influence
     from pluralism.discretion.factors.property_weights import PropertyWeights, property_weights
+    from pluralism.discretion.factors.reasons import Reasons, explain_verdicts
     from pluralism.discretion.judges.balanced import BalancedVerdicts, balanced_judgement, balancing_gain
     from pluralism.discretion.judges.consistency import filter_consistent, reward_consistency
     from pluralism.discretion.judges.entropy import bpde

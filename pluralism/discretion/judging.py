@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pluralism.discretion.order_swap import OrderSwap
 from pluralism.discretion.questions import DistinctPairs
 from pluralism.elicitation.interview.participant_text import quoted
 from pluralism.errors import DataWarning, RefusalError, ReplyFormatError, UsageError
@@ -18,7 +19,7 @@ from pluralism.llm import ChatModel, Message
 from pluralism.llm.chat_model import Method
 from pluralism.random import RNG, as_generator, as_seed
 
-__all__ = ["Judged", "Order", "judge_messages", "judge_pairs"]
+__all__ = ["Asking", "Judged", "Order", "judge_messages", "judge_pairs"]
 
 Order: TypeAlias = Literal["both", "random"]
 OPTIONS = ("A", "B", "NA")
@@ -31,6 +32,17 @@ _ASK = (
     "{question}\nAnswer A or B. Answer NA if neither does clearly more so than the other, or if the question has "
     "nothing to do with these responses."
 )
+
+
+class Asking(TypedDict, total=False):
+    """How a judge is asked: the keywords of `judge_pairs`."""
+
+    order: Order
+    method: Method
+    samples: int
+    workers: int
+    progress: Callable[[int, int], object] | None
+    rng: RNG
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +68,12 @@ class Judged:
     def balanced(self) -> Float[np.ndarray, "questions principles sides"]:
         """Mean over the orders that were shown."""
         return np.nanmean(self.sides, axis=2)
+
+    def swap(self, principles: Sequence[str]) -> OrderSwap | None:
+        """What the order changed; None where a pair was shown in one order alone."""
+        if np.isnan(self.sides).any():
+            return None
+        return OrderSwap.of(principles, self.sides[:, :, 0], self.sides[:, :, 1])
 
 
 def judge_messages(question: str, prompt: str | None, first: str, second: str) -> list[Message]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints, model_validator
 
 from pluralism.elicitation.card_lint import lint_card
-from pluralism.elicitation.interview.content import Content, Identifier, available, check_ids, read_content
+from pluralism.elicitation.interview.content import Content, Identifier, WrongKey, available, check_ids, read_content
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.errors import UsageError
 from pluralism.printable import printable
@@ -71,10 +71,13 @@ class PrincipleSet(Content):
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")] = "en"
     title: Text
     source: str = ""
-    principles: Annotated[tuple[Principle, ...], Field(min_length=1)]
+    principles: tuple[Principle, ...]
 
     @model_validator(mode="after")
     def _check(self) -> PrincipleSet:
+        # not by Field, which counts a principle with a wrong key as missing, as a second problem
+        if not self.principles:
+            raise WrongKey("principles", "There is no principle")
         check_ids(self.principles, "principles")
         return self
 

@@ -53,13 +53,20 @@ class DistinctPairs:
         Raises
         ------
         DataError
-            The items have no texts.
+            The items have no texts, or answer different prompts: a judge would take one of them for an answer to the
+            other's.
         """
         if self.items.texts is None:
             raise DataError("The items have no texts to judge.", fix="Give items with texts, or another oracle.")
         a, b = int(self.first[question]), int(self.second[question])
         prompts = self.items.prompts
-        asked = None if prompts is None else prompts[a].as_py()
+        asked, other = (None, None) if prompts is None else (prompts[a].as_py(), prompts[b].as_py())
+        if (asked or None) != (other or None):
+            raise DataError(
+                "The items of this pair answer different prompts.",
+                where=f"items {self.items.ids[a]} and {self.items.ids[b]}",
+                fix="Compare answers to the same prompt, or give items without prompts.",
+            )
         return asked, self.items.texts[a].as_py(), self.items.texts[b].as_py()
 
     def to_rows(self, found: PrinciplePreferences) -> PrinciplePreferences:

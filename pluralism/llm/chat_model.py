@@ -42,11 +42,14 @@ class Weights:
         Natural logarithms; the probabilities sum to at most 1.
     method : {"exact", "logprobs"}
     usage : Usage
+    told : bool
+        False where a server answered, and is to be paid, but told no probabilities: all of them are then 0.
     """
 
     log_probabilities: Float64[np.ndarray, " options"]
     method: Literal["exact", "logprobs"]
     usage: Usage
+    told: bool = True
 
 
 class ChatModel(abc.ABC):
@@ -268,7 +271,7 @@ class ChatModel(abc.ABC):
             if choice is not None:
                 return choice
             if method == "logprobs":
-                self._no_probabilities(weights)
+                self._no_probabilities(told=weights is not None and weights.told)
         return self._sample(request, offered, samples, weighed)
 
     @abc.abstractmethod
@@ -330,8 +333,8 @@ class ChatModel(abc.ABC):
         mass = float(counts.sum() / samples)
         return Choice(offered.options, counts / counts.sum(), mass, "sampled", samples, spent)
 
-    def _no_probabilities(self, weights: Weights | None) -> None:
-        if weights is None:
+    def _no_probabilities(self, *, told: bool) -> None:
+        if not told:
             raise LanguageModelError(f"{self.name} does not tell token probabilities.", fix="Use method='sampled'.")
         raise ReplyFormatError(
             f"The likeliest answers of {self.name} name none of the options.",

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from pluralism.errors import LanguageModelError, UsageError
 from pluralism.extras import require
 from pluralism.llm.background_loop import BackgroundLoop
@@ -155,7 +157,7 @@ class OpenAIChat(ChatModel):
             raise self._broken("sent token probabilities that cannot be read") from None
         if tokens is None:
             self._lacks |= {"logprobs"}
-            return None
+            return Weights(np.full(len(options.labels), -np.inf), "logprobs", usage, told=False)
         return Weights(options.weigh_tokens(tokens), "logprobs", usage)
 
     async def _send(self, client: Any, request: Request, *, stream: bool = False, weigh: bool = False) -> Any:

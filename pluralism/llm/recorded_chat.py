@@ -23,6 +23,7 @@ from pluralism.llm.usage import Usage
 __all__ = ["RecordedChat"]
 
 _MILLION = 1e6
+_ROUNDING = 1e-9
 
 
 class RecordedChat(ChatModel):
@@ -40,7 +41,8 @@ class RecordedChat(ChatModel):
         The record, a file of JSON lines; its directory must exist. Several processes may share it, and then each
         sees what was there when it began.
     most_calls, most_tokens : int, optional
-        What may be spent, over all runs with this record.
+        What may be spent, over all runs with this record. A call is made where the dearest so far would still fit, one
+        for each call under way included; so only a call dearer than all before can go beyond.
     prices : (float, float), optional
         Of a million tokens read, and written, in any currency.
     most_cost : float, optional
@@ -50,6 +52,8 @@ class RecordedChat(ChatModel):
     ------
     DataError
         The record is damaged.
+    UsageError
+        A limit or a price is below 0 or no number, or a cost has no prices.
 
     Examples
     --------
@@ -76,6 +80,12 @@ class RecordedChat(ChatModel):
         super().__init__(model.name, timeout=model.timeout)
         if most_cost is not None and prices is None:
             raise UsageError("A cost needs prices.", fix="Pass prices=(of a million tokens read, and written).")
+        limits = {"most_calls": most_calls, "most_tokens": most_tokens, "most_cost": most_cost}
+        wrong = [f"{name}={value!r}" for name, value in limits.items() if value is not None and not value >= 0]
+        if prices is not None and not all(np.isfinite(price) and price >= 0 for price in prices):
+            wrong.append(f"prices={prices!r}")
+        if wrong:
+            raise UsageError(f"{wrong[0]} is no limit of what is spent.", fix="Use numbers of at least 0.")
         self.model, self.deterministic = model, model.deterministic
         self.most_calls, self.most_tokens, self.prices, self.most_cost = most_calls, most_tokens, prices, most_cost
         self._log = LineLog(path)
@@ -83,6 +93,8 @@ class RecordedChat(ChatModel):
         self._working = threading.Lock()
         self._known: dict[tuple[str, int], dict[str, Any]] = {}
         self._recorded = Usage()
+        self._untold = False
+        self._dearest: dict[str, float] = {"calls": 1.0, "tokens": 0.0, "of cost": 0.0}
         self._under_way: set[object] = set()
         for number, line in enumerate(self._log.read(), 1):
             self._learn(self._read(line, number))
@@ -98,10 +110,7 @@ class RecordedChat(ChatModel):
     @property
     def cost(self) -> float:
         """What they cost; NaN without prices."""
-        if self.prices is None:
-            return float("nan")
-        spent = self._recorded.prompt_tokens * self.prices[0] + self._recorded.completion_tokens * self.prices[1]
-        return spent / _MILLION
+        return self._cost_of(self._recorded)
 
     def complete(self, request: Request) -> Completion:
         """The answer in the record, or that of the model."""
@@ -140,13 +149,23 @@ class RecordedChat(ChatModel):
             if weights is not None:
                 # minus infinity is no JSON
                 logs = [None if value == -np.inf else value for value in weights.log_probabilities.tolist()]
-                document = {"logs": logs, "method": weights.method, "usage": asdict(weights.usage)}
+                document = {
+                    "logs": logs,
+                    "method": weights.method,
+                    "told": weights.told,
+                    "usage": asdict(weights.usage),
+                }
                 self._record(place, document, ticket)
         return weights
 
     def close(self) -> None:
         """Close the model."""
         self.model.close()
+
+    def _cost_of(self, usage: Usage) -> float:
+        if self.prices is None:
+            return float("nan")
+        return (usage.prompt_tokens * self.prices[0] + usage.completion_tokens * self.prices[1]) / _MILLION
 
     def _place(self, kind: str, request: Request) -> tuple[str, int]:
         """Where an answer belongs: the request, and how often it was made before."""
@@ -161,17 +180,27 @@ class RecordedChat(ChatModel):
 
     @contextmanager
     def _paying(self) -> Iterator[object]:
-        """Make a call, if it may be paid for; those under way count as calls already."""
+        """Make a call, if it may be paid for; those under way count as if they were as dear as any so far."""
         with self._working:
             spent = self._recorded
             for what, limit, used in (
-                ("calls", self.most_calls, spent.calls + len(self._under_way)),
+                ("calls", self.most_calls, spent.calls),
                 ("tokens", self.most_tokens, spent.tokens),
                 ("of cost", self.most_cost, self.cost),
             ):
-                if limit is not None and used >= limit:
+                if limit is None:
+                    continue
+                if what != "calls" and self._untold:
                     raise BudgetError(
-                        f"{self.name} has used {used:,.6g} {what}, and may use {limit:,.6g}.",
+                        f"{self.name} does not tell how many tokens its answers take, so what is spent is not known.",
+                        where=str(self._log.path),
+                        fix="Limit the calls instead, and run it again: what is answered is kept.",
+                    )
+                dearest = self._dearest[what]
+                if used >= limit or used + dearest * (len(self._under_way) + 1) > limit * (1 + _ROUNDING):
+                    also = "" if what == "calls" else f"; another call may take {dearest:,.6g}"
+                    raise BudgetError(
+                        f"{self.name} has used {used:,.6g} {what}, and may use {limit:,.6g}{also}.",
                         where=str(self._log.path),
                         fix="Raise the limit and run it again: what is answered is kept.",
                     )
@@ -192,7 +221,12 @@ class RecordedChat(ChatModel):
 
     def _learn(self, entry: dict[str, Any]) -> None:
         self._known.setdefault((entry["key"], entry["n"]), entry)
-        self._recorded += Usage(**entry["usage"])
+        usage = Usage(**entry["usage"])
+        self._recorded += usage
+        self._untold = self._untold or (usage.calls > 0 and usage.tokens == 0)
+        self._dearest["tokens"] = max(self._dearest["tokens"], usage.tokens)
+        if self.prices is not None:
+            self._dearest["of cost"] = max(self._dearest["of cost"], self._cost_of(usage))
 
     def _read(self, line: bytes, number: int) -> dict[str, Any]:
         try:
@@ -220,4 +254,4 @@ def _weights(entry: dict[str, Any]) -> Weights | None:
     if "logs" not in entry:
         return None
     logs = np.array([-np.inf if value is None else value for value in entry["logs"]])
-    return Weights(logs, entry["method"], Usage())
+    return Weights(logs, entry["method"], Usage(), told=bool(entry.get("told", True)))

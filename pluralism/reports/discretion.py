@@ -18,7 +18,7 @@ from pluralism.reports.tournament_display import TournamentDisplay
 
 if TYPE_CHECKING:
     from pluralism.data import Comparisons
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, PrincipleSet
+    from pluralism.discretion import BetweenGroups, DiscretionAudit, GraphDiscrepancy, PrincipleSet, Reasons
     from pluralism.reports.display import Display
 
 __all__ = ["DiscretionReport", "build_discretion_report"]
@@ -38,6 +38,8 @@ def build_discretion_report(
     *,
     principles: PrincipleSet | None = None,
     between: Sequence[BetweenGroups] = (),
+    reasons: Reasons | None = None,
+    elicited: GraphDiscrepancy | None = None,
     title: str = "Who decides when principles conflict",
     examples: int = 10,
     command: str | None = None,
@@ -53,6 +55,10 @@ def build_discretion_report(
         Whose titles and questions are shown; left out, the ids.
     between : sequence of BetweenGroups
         Comparisons of groups to be shown.
+    reasons : Reasons, optional
+        Of the same annotators.
+    elicited : GraphDiscrepancy, optional
+        How their priorities differ from the order of a moral graph.
     title : str
     examples : int
         Comparisons with most discretion to be listed.
@@ -62,12 +68,16 @@ def build_discretion_report(
     Raises
     ------
     UsageError
-        If the comparisons or principles are not those of the audit.
+        If the comparisons, principles or annotators with reasons are not those of the audit.
     """
     if len(comparisons) != len(audit.preferences):
         raise UsageError("The comparisons are not those of the audit.", fix="Pass what was audited.")
     if principles is not None and principles.ids != audit.principles:
         raise UsageError("The principles are not those of the audit.", fix="Pass the set that was audited.")
+    if reasons is not None and reasons.influence.annotators != audit.names:
+        raise UsageError(
+            "The reasons are not of the audit's annotators.", fix="Explain the verdicts that were audited."
+        )
     titles = list(audit.principles if principles is None else principles.titles)
     swap = audit.preferences.swap
     content = {
@@ -84,6 +94,8 @@ def build_discretion_report(
         "supremacy": [_supremacy(audit, k, titles) for k in range(len(audit.annotators))],
         "discrepancy": audit.discrepancy.to_dict(),
         "between": [found.to_dict() for found in between],
+        "elicited": None if elicited is None else elicited.to_dict(),
+        "why": None if reasons is None else _why(reasons),
         "swap": None if swap is None else swap.to_dict(),
         "most": _most(audit, comparisons, titles, examples),
         "settings": {
@@ -103,6 +115,28 @@ def build_discretion_report(
     for k, supremacy in enumerate(audit.supremacy[:MOST_TOURNAMENTS]):
         displays[f"tournament_{k}"] = TournamentDisplay.from_supremacy(supremacy, titles=titles)
     return DiscretionReport(title, json_ready(content), displays)
+
+
+def _why(found: Reasons) -> dict[str, Any]:
+    rows = found.to_frame().to_pylist()
+    for row in rows:
+        row["shade"] = 0 if row["influence"] is None else diverging_class(row["influence"], 1.0)
+    factors, several = found.influence.factors, len(found.influence.annotators) > 1
+    common = {row["property"]: row for row in found.weights.to_frame().to_pylist()}
+    levels = found.weights.by_level
+    return {
+        "several": several,
+        "factors": [
+            {"factor": name, "common": common.get(name), "values": rows[k :: len(factors)]}
+            for k, name in enumerate(factors)
+        ],
+        "scenarios": len(levels["scenario"][0]) if "scenario" in levels else 0,
+        "level_sd": dict(found.weights.level_sd),
+        "ties": found.influence.ties,
+        "agreement": [
+            {"annotators": list(agreed.annotators), "rows": agreed.to_frame().to_pylist()} for agreed in found.agreement
+        ],
+    }
 
 
 def _annotators(audit: DiscretionAudit) -> list[dict[str, Any]]:
@@ -230,6 +264,11 @@ def _summary(audit: DiscretionAudit, titles: list[str], between: Sequence[Betwee
         order = [titles[audit.principles.index(name)] for name in priority.order]
         if len(order) > 1 and priority.n_components == 1:
             sentences.append(f"In conflicts {priority.annotator} puts {order[0]} first and {order[-1]} last.")
+    if audit.own_judges:
+        sentences.append(
+            f"{', '.join(audit.own_judges)} judged the principles as well: where it follows their consensus, it agrees "
+            "with itself."
+        )
     sentences += [found.answer for found in between]
     figures = [
         {"words": name, "value": percent(share)}

@@ -11,7 +11,15 @@ import pytest
 from fake_openai import FakeOpenAI, Say
 
 import pluralism as pl
-from pluralism.discretion import audit_discretion, factor_preferences, human_verdicts, read_principles
+from pluralism.discretion import (
+    audit_discretion,
+    explain_verdicts,
+    factor_preferences,
+    group_verdicts,
+    human_verdicts,
+    read_principles,
+)
+from pluralism.elicitation import MoralGraph, ValuesCard
 
 WORDS = ("short", "long", "warm", "cold", "bold", "careful")
 TEXTS = [f"{'Perhaps a' if k % 4 == 0 else 'A'} {WORDS[k % 6]} answer" + " and more of it" * (k % 5) for k in range(30)]
@@ -96,6 +104,75 @@ def test_runs_groups_and_people_are_compared(call, data, tmp_path):
     assert personal.document["annotators"][0]["decided"] == decided
 
 
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+def test_reasons_are_printed_and_written(call, data, tmp_path):
+    out = tmp_path / "why"
+    options = ["--annotator", "human", "--annotator", "human:groups", "--bootstrap", 30, "--why"]
+    found = call("audit", data, *options, "--out", out, "--scenario", "group", "--json")
+    assert found.code == 0, found.err
+    comparisons = pl.Comparisons.read(data)
+    people = [human_verdicts(comparisons), *group_verdicts(comparisons)]
+    groups = [str(comparisons.groups[code]) for code in comparisons.group]
+    expected = explain_verdicts(comparisons, people, scenario=groups, n_bootstrap=30)
+    why = found.document["why"]
+    assert why["factors"] == expected.to_dict()["factors"]
+    assert why["agreement"][0]["annotators"] == ["human", "human:few"]
+    assert {row["level"] for row in why["weights"]["levels"]} == {"judge", "scenario"}
+    assert json.loads((out / "audit.json").read_text(encoding="utf-8"))["why"] == why
+    assert 'id="why"' in (out / "report.html").read_text(encoding="utf-8")
+    assert {"reasons.csv", "weights.csv"} <= {path.name for path in out.iterdir()}
+    printed = call("audit", data, *options, "--factor", "length", "--ties", "none")
+    assert printed.code == 0, printed.err
+    assert "factors of human and human:few: correlation" in printed.out
+    assert "readability" not in printed.out
+
+
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+def test_groups_with_colons_in_their_names_are_groups_of_the_same_people(call, tmp_path):
+    rows = [["u", f"a:{k % 2}", TEXTS[k % 7], TEXTS[8 + k % 5], k % 3 % 2] for k in range(60)]
+    named = write_csv(tmp_path / "colons.csv", ["user", "group", "left", "right", "outcome"], rows)
+    found = call("audit", named, "--annotator", "human:groups", "--bootstrap", 10, "--json")
+    assert found.code == 0, found.err
+    (between,) = found.document["between"]
+    assert {row["group"] for row in between["groups"]} == {"human:a:0", "human:a:1"}
+
+
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+def test_values_of_a_moral_graph_are_principles_and_their_order_is_held_against(call, data, tmp_path):
+    names = ("candour", "tact", "care")
+    cards = {name: ValuesCard(name.title(), "", [f"MOMENTS of {name}"]) for name in names}
+    votes = [
+        {"participant": f"p{p}", "source": source, "wiser": wiser, "answer": "upgrade"}
+        for p in range(6)
+        for source, wiser in (("tact", "candour"), ("care", "tact"))
+    ]
+    graph = tmp_path / "graph.json"
+    MoralGraph(cards).with_votes(votes).write(graph)
+    rng = np.random.default_rng(2)
+    outcome = pl.Comparisons.read(data).outcome
+    # people follow candour against tact, and tact against care
+    side = np.where(outcome > 0.5, 1, -1)
+    third = rng.integers(0, 3, 240)
+    signs = np.zeros((240, 3), dtype=int)
+    for k, (winner, loser) in enumerate(((0, 1), (1, 2), (0, 2))):
+        rows = third == k
+        signs[rows, winner], signs[rows, loser] = side[rows], -side[rows]
+    table = write_csv(tmp_path / "v.csv", names, signs.tolist())
+    options = ["--graph", graph, "--verdicts", table, "--bootstrap", 40]
+    out = tmp_path / "out"
+    found = call("audit", data, *options, "--out", out, "--json")
+    assert found.code == 0, found.err
+    elicited = found.document["graph"]
+    assert elicited["values"] == list(names)
+    assert elicited["annotators"][0]["discrepancy"] == 0.0
+    assert "Against the order that people elicited" in (out / "report.html").read_text(encoding="utf-8")
+    assert (out / "graph.csv").is_file()
+    assert "discrepancy to the graph" in call("audit", data, *options).out
+    both = call("audit", data, *options, "--principles", "factors")
+    assert both.code == 2
+    assert "values of a graph are the principles" in both.err
+
+
 @pytest.fixture
 def server(monkeypatch):
     fake = FakeOpenAI()
@@ -133,8 +210,12 @@ def test_a_judge_decides_principles_resumes_and_is_capped(call, data, server, tm
     assert found["judge"]["cost"] == pytest.approx(16 * (7 + 2 * 3) / 1e6)
     assert found["oracle_swap"]["pairs"] == 2
     assert found["annotators"][1]["conflict"] == 0.0
+    assert found["own_judges"] == ["openai:judge"]
+    assert "agrees with itself" in (out / "report.html").read_text(encoding="utf-8")
     assert (out / "judge.jsonl").is_file()
-    assert call("audit", few, *options).code == 0
+    again = call("audit", few, *options)
+    assert again.code == 0
+    assert "openai:judge judged the principles as well" in " ".join(again.out.split())
     assert len(server.requests) == 16
 
 
@@ -173,6 +254,14 @@ def test_verdicts_of_principles_from_a_table(call, data, tmp_path):
         (["--llm-model", "a", "--local", "b"], "one judge"),
         (["--most-cost", "1", "--record", "r.jsonl"], "A cost needs prices"),
         (["--price", "cheap"], "no pair of prices"),
+        (["--price", "nan,1"], "no pair of prices"),
+        (["--price", "1,1", "--most-cost", "nan", "--record", "r.jsonl"], "greater than or equal to 0"),
+        (["--factor", "length"], "Reasons are not asked for"),
+        (["--why", "--factor", "wit"], "no factor 'wit'"),
+        (["--why", "--ties", "all"], "no way to count ties"),
+        (["--why", "--scenario", "weather"], "no scenario"),
+        (["--why", "--scenario", "source"], "have no source"),
+        (["--graph", "missing.json"], "missing.json"),
         (["--most-calls", "3"], "there is none"),
         (["--verdicts", "missing.csv"], "missing.csv"),
     ],

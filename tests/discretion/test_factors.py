@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from sklearn.linear_model import LogisticRegression
 
 from pluralism.data import Comparisons, Items
-from pluralism.discretion import Verdicts, factor_differences, factor_names, factor_values
+from pluralism.discretion import Verdicts, explain_verdicts, factor_differences, factor_names, factor_values
 from pluralism.discretion.factors.influence import factor_influence
 from pluralism.discretion.factors.property_weights import property_weights
 from pluralism.errors import DataError, UsageError
@@ -70,6 +70,8 @@ def test_columns_of_the_data_come_before_built_in_factors(data):
     bare = Comparisons.from_arrays(left=[0], right=[1])
     with pytest.raises(DataError, match="counted in texts"):
         factor_differences(bare, ["length"])
+    with pytest.raises(DataError, match="no factor to look at"):
+        factor_differences(bare)
 
 
 def test_influence_by_hand_and_its_ties(data):
@@ -134,6 +136,60 @@ def test_annotators_with_the_same_reasons_agree():
         found.agreement("people", "nobody")
 
 
+def test_reasons_are_influence_and_weights_of_the_same_differences():
+    rng = np.random.default_rng(2)
+    n = 1200
+    x = rng.normal(size=(n, 3)) * [1.0, 50.0, 1.0]
+    x[:, 2] = 0.0
+    names = ["w", "x", "never"]
+    data = Comparisons.from_arrays(
+        left=np.arange(n), right=np.arange(n) + n, source=["s" if k % 2 else "t" for k in range(n)],
+        covariates={name: (x[:, k], np.zeros(n)) for k, name in enumerate(names)},
+    )  # fmt: skip
+    ann = Verdicts("ann", (rng.random(n) < expit(x[:, 0] + 0.02 * x[:, 1])) * 1.0)
+    bob = np.where(np.arange(n) < 900, (rng.random(n) < expit(x[:, 0] - 0.02 * x[:, 1])) * 1.0, np.nan)
+    people = [ann, Verdicts("bob", bob)]
+    found = explain_verdicts(data, people, factors=names, n_bootstrap=50)
+    influence = factor_influence(data, people, factors=names, n_bootstrap=50)
+    np.testing.assert_array_equal(found.influence.value, influence.value)
+    np.testing.assert_allclose(found.scale, np.sqrt((x[:, :2] ** 2).mean(axis=0)))
+    assert found.weights.properties == ("w", "x")
+    # one unit is a typical difference, so both factors weigh about as much
+    mean, sd = found.weights_of("ann")
+    np.testing.assert_allclose(mean[:2], [1, 1], atol=0.3)
+    assert np.isnan(mean[2])
+    assert (sd[:2] < 0.2).all()
+    assert found.weights_of("bob")[0][1] < -0.6
+    # alone, an annotator's weights are those of a regression of its own
+    alone = explain_verdicts(data, people[1:], factors=names, n_bootstrap=0)
+    own = property_weights(x[:900, :2] / found.scale, bob[:900], ["w", "x"])
+    np.testing.assert_allclose(alone.weights_of("bob")[0][:2], own.mean)
+    assert alone.agreement == ()
+    (agreed,) = found.agreement
+    assert agreed.annotators == ("ann", "bob")
+    rows = found.to_frame().to_pylist()
+    assert len(rows) == 6
+    assert rows[1]["weight_low"] < rows[1]["weight"] < rows[1]["weight_high"]
+    assert rows[2]["weight"] is None
+    assert json.loads(found.to_json())["ties"] == "factor"
+    by_source = explain_verdicts(data, people, factors=["w"], scenario=["s"] * n, n_bootstrap=0)
+    assert by_source.weights.by_level["scenario"][0] == ("s",)
+    assert "ann: influence" in repr(found)
+
+
+def test_reasons_need_a_difference_and_a_verdict(data):
+    human = Verdicts("human", data.outcome)
+    flat = Comparisons.from_arrays(left=["a"], right=["b"], items=Items(["a", "b"], covariates={"x": [1, 1]}))
+    with pytest.raises(DataError, match="No factor differs"):
+        explain_verdicts(flat, [Verdicts("human", [1])])
+    with pytest.raises(DataError, match="Nobody has a verdict"):
+        explain_verdicts(data, [Verdicts("quiet", [np.nan] * 3)])
+    with pytest.raises(UsageError, match="no factor 'wit'"):
+        explain_verdicts(data, [human], factors=["wit"])
+    # a factor that is named twice counts once
+    assert explain_verdicts(data, [human], factors=["votes", "votes"], n_bootstrap=0).influence.factors == ("votes",)
+
+
 def planted(seed, n=3000, judges=6, spread=0.4, position=0.6, ties=False):
     rng = np.random.default_rng(seed)
     x = rng.integers(-1, 2, (n, 3)).astype(float)
@@ -193,6 +249,50 @@ def test_levels_that_do_not_differ_shrink_away():
     assert found.level_sd["scenario"] < 0.15
     assert found.levels_frame().num_rows == 24
     assert json.loads(found.to_json())["level_sd"]["scenario"] < 0.15
+
+
+def test_the_normal_approximation_agrees_with_polya_gamma_draws():
+    x, y, judge, first, _ = planted(1, n=1200, judges=4)
+    given = {"judge": judge, "first": first}
+    fast = property_weights(x, y, ["a", "b", "c"], **given)
+    drawn = property_weights(x, y, ["a", "b", "c"], **given, method="polya-gamma", draws=400)
+    np.testing.assert_allclose(drawn.by_level["judge"][1], fast.by_level["judge"][1], atol=0.06)
+    np.testing.assert_allclose(drawn.by_level["judge"][2], fast.by_level["judge"][2], rtol=0.2)
+    # a half-normal prior of few judges leaves the common weights wider than the variance of most evidence
+    np.testing.assert_allclose(drawn.mean, fast.mean, atol=0.12)
+    assert (drawn.sd > 0.9 * fast.sd).all()
+    for name, (value, deviation) in fast.position.items():
+        assert drawn.position[name][0] == pytest.approx(value, abs=0.05)
+        assert drawn.position[name][1] == pytest.approx(deviation, rel=0.2)
+    again = property_weights(x, y, ["a", "b", "c"], **given, method="polya-gamma", draws=400)
+    np.testing.assert_array_equal(again.mean, drawn.mean)
+
+
+def test_polya_gamma_draws_of_weighted_rows_are_those_of_repeated_ones():
+    x, y, _, _, _ = planted(0, n=300)
+    twice = property_weights(x, y, ["a", "b", "c"], weight=np.full(300, 2.0), method="polya-gamma", draws=600)
+    exact = property_weights(np.r_[x, x], np.r_[y, y], ["a", "b", "c"])
+    np.testing.assert_allclose(twice.mean, exact.mean, atol=0.04)
+    np.testing.assert_allclose(twice.sd, exact.sd, rtol=0.15)
+    with pytest.raises(UsageError, match="no ties"):
+        property_weights([[1.0], [1.0]], [1.0, 0.5], ["a"], method="polya-gamma")
+    with pytest.raises(UsageError, match="whole numbers"):
+        property_weights([[1.0], [1.0]], [1.0, 0.0], ["a"], weight=[0.5, 1.0], method="polya-gamma")
+
+
+@pytest.mark.slow
+def test_polya_gamma_draws_agree_with_nuts():
+    pytest.importorskip("pyro")
+    x, y, judge, first, _ = planted(2, n=300, judges=3)
+    given = {"judge": judge, "first": first}
+    gibbs, nuts = (
+        property_weights(x, y, ["a", "b", "c"], **given, method=method, draws=draws)
+        for method, draws in (("polya-gamma", 2000), ("nuts", 300))
+    )
+    np.testing.assert_allclose(gibbs.mean, nuts.mean, atol=0.12)
+    np.testing.assert_allclose(gibbs.by_level["judge"][1], nuts.by_level["judge"][1], atol=0.08)
+    np.testing.assert_allclose(gibbs.by_level["judge"][2], nuts.by_level["judge"][2], rtol=0.2)
+    assert gibbs.level_sd["judge"] == pytest.approx(nuts.level_sd["judge"], abs=0.1)
 
 
 @pytest.mark.slow

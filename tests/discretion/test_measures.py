@@ -16,6 +16,7 @@ from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.audit import audit_discretion
 from pluralism.discretion.measures.counts import CountedRows
+from pluralism.discretion.measures.intervals import percentiles, share_interval
 from pluralism.discretion.measures.single import discretion_arbitrariness, principle_supremacy
 from pluralism.discretion.preferences import PrinciplePreferences
 from pluralism.errors import ComponentWarning, DataError, SeparationWarning, UsageError
@@ -285,6 +286,52 @@ def test_a_coin_scores_chance():
     low, high = audit.priority[0].interval.T
     assert (low < 0).all()
     assert (high > 0).all()
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 20), (0.01, 60), (0.02, 100), (0.3, 40), (0.97, 30)])
+def test_intervals_of_shares_hold_where_resamples_are_all_the_same(share, n):
+    rng = np.random.default_rng(0)
+    held, plain = [], []
+    for hits in rng.binomial(n, share, 400):
+        draws = rng.binomial(n, hits / n, (200, 1)) / n
+        low, high = share_interval(np.array([hits / n]), np.array([float(n)]), draws, 0.95)[0]
+        held.append(low <= share <= high)
+        bounds = percentiles(draws, 0.95)[0]
+        plain.append(bounds[0] <= share <= bounds[1])
+        assert 0 <= low <= hits / n <= high <= 1
+        assert high - low > 0.02
+    assert np.mean(held) >= 0.93
+    assert np.mean(plain) <= np.mean(held)
+
+
+def test_intervals_of_many_verdicts_are_those_of_resamples():
+    rng = np.random.default_rng(1)
+    draws = rng.binomial(4000, 0.3, (2000, 1)) / 4000
+    wide = share_interval(np.array([0.3]), np.array([4000.0]), draws, 0.95)[0]
+    np.testing.assert_allclose(wide, percentiles(draws, 0.95)[0], atol=0.001)
+    # people drawn again are fewer than their verdicts: then resamples are wider
+    clustered = rng.binomial(20, 0.3, (2000, 1)) / 20
+    found = share_interval(np.array([0.3]), np.array([4000.0]), clustered, 0.95)
+    np.testing.assert_array_equal(found, percentiles(clustered, 0.95))
+    assert np.isnan(share_interval(np.array([0.3]), np.array([9.0]), np.empty((0, 1)), 0.95)).all()
+
+
+def test_one_verdict_is_not_sure():
+    with pytest.warns(SeparationWarning):
+        audit = audit_discretion(
+            comparisons(2),
+            PrinciplePreferences.from_signs(["p", "q"], [[1, -1], [1, 1]]),
+            [Verdicts("a", [1, 1])],
+            n_bootstrap=100,
+        )
+    low, high = audit.supremacy[0].interval[0, 1]
+    assert low < 0.5
+    assert high == 1.0
+    assert audit.supremacy[0].graph().edges["p", "q"]["low"] < 0.5
+    low, high = audit.arbitrariness.interval[0]
+    assert low == 0.0
+    assert high > 0.5
+    assert (np.ptp(audit.categories.intervals, axis=1) > 0.3).all()
 
 
 def test_thresholds_and_exact_ties():

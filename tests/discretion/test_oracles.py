@@ -76,6 +76,10 @@ def test_all_shipped_sets_can_be_read():
             r"principles\[1\].id",
         ),
         ('name = "x"\ntitle = "X"\ncolour = "red"\nprinciples = []', "colour|principles"),
+        (
+            'name = "x"\ntitle = "X"\n[[principles]]\nid = "a"\ntitle = "A"\ntext = "A?"\nprefers = "less"',
+            r"not permitted\.\n.*principles\[0\].prefers",
+        ),
         ("name = ", "not valid TOML"),
     ],
 )
@@ -234,6 +238,17 @@ def test_sampled_verdicts_are_counted(data, three):
     found = judge_preferences(data, three, model, method="sampled", samples=4, order="both", rng=0)
     np.testing.assert_allclose(found.neither, 0.25)
     np.testing.assert_allclose(found.left, 0.375)
+
+
+def test_answers_to_different_prompts_are_not_judged_as_answers_to_one(three):
+    items = Items(["a", "b"], texts=["Yes.", "No."], prompts=["May I?", "Must I?"])
+    mixed = Comparisons.from_arrays(left=["a"], right=["b"], items=items)
+    for judge in (lambda model: judge_preferences(mixed, three, model), lambda model: judge_verdicts(mixed, model)):
+        model = ScriptedChat(fair)
+        with pytest.raises(DataError, match="different prompts") as caught:
+            judge(model)
+        assert caught.value.where == "items a and b"
+        assert not model.requests
 
 
 def test_refusals_count_as_neither_with_a_warning(data, three):

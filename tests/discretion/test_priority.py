@@ -108,7 +108,7 @@ def test_several_infinite_weights_are_finite_with_a_warning_and_tie_where_the_co
     wins = np.zeros((4, 4))
     wins[0, 2] = wins[1, 2] = 3
     wins[0, 3] = wins[1, 3] = wins[2, 3] = 2
-    with pytest.warns(SeparationWarning, match="a, b always won against d"):
+    with pytest.warns(SeparationWarning, match="puts d above a, b"):
         found = principle_priority("ann", tuple("abcd"), wins)
     assert np.isfinite(found.weight).all()
     assert found.rank.tolist() == [1.5, 1.5, 3, 4]
@@ -122,7 +122,16 @@ def test_separation_without_a_single_constant_winner_is_found():
     wins = np.zeros((4, 4))
     wins[0, 1] = wins[1, 0] = wins[2, 3] = wins[3, 2] = 2
     wins[0, 2] = 1
-    with pytest.warns(SeparationWarning, match="a, b always won against c, d"):
+    with pytest.warns(SeparationWarning, match="puts c, d above a, b"):
+        found = principle_priority("ann", tuple("abcd"), wins)
+    assert found.level.tolist() == [0, 0, 1, 1]
+
+
+def test_separation_does_not_say_who_won_against_whom_where_they_never_met():
+    # a over c; b over c and d: a never met d, not even through others
+    wins = np.zeros((4, 4))
+    wins[0, 2] = wins[1, 2] = wins[1, 3] = 2
+    with pytest.warns(SeparationWarning, match="no verdict, nor a chain of them, puts c, d above a, b"):
         found = principle_priority("ann", tuple("abcd"), wins)
     assert found.level.tolist() == [0, 0, 1, 1]
 

@@ -13,8 +13,11 @@ from pluralism.discretion import (
     Verdicts,
     audit_discretion,
     between_groups,
+    explain_verdicts,
+    graph_discrepancy,
     read_principles,
 )
+from pluralism.elicitation import MoralGraph, ValuesCard, aggregate
 from pluralism.errors import UsageError
 from pluralism.reports import PriorityDisplay, TournamentDisplay, build_discretion_report
 
@@ -23,7 +26,9 @@ from pluralism.reports import PriorityDisplay, TournamentDisplay, build_discreti
 def made():
     rng = np.random.default_rng(0)
     n = 300
-    items = Items([f"i{k}" for k in range(40)], texts=[f"text {k}" for k in range(40)], prompts=["Why?"] * 40)
+    items = Items(
+        [f"i{k}" for k in range(40)], texts=[f"text {k}{' indeed' * (k % 3)}" for k in range(40)], prompts=["Why?"] * 40
+    )
     left = rng.integers(0, 40, n)
     data = Comparisons.from_arrays(left=left, right=(left + rng.integers(1, 40, n)) % 40, items=items)
     principles = read_principles("helpful-honest-harmless")
@@ -60,6 +65,31 @@ def test_the_page_holds_the_numbers_of_the_audit(made):
     for text in ("Honest", "pluralism audit x", "Why?", "text ", "run:1"):
         assert text in page
     assert json.loads(report.to_json())["settings"]["draws"] == 100
+
+
+def test_the_page_says_why_and_what_people_elicited(made):
+    audit, data, _, _ = made
+    reasons = explain_verdicts(data, audit.annotators, n_bootstrap=50, factors=["repetition", "length"])
+    cards = {name: ValuesCard(name, "", [f"MOMENTS of {name}"]) for name in audit.principles}
+    votes = [{"participant": f"p{p}", "source": "harmless", "wiser": "helpful", "answer": "upgrade"} for p in range(5)]
+    elicited = graph_discrepancy(audit, aggregate(MoralGraph(cards).with_votes(votes)))
+    report = build_discretion_report(audit, data, reasons=reasons, elicited=elicited)
+    page = report.to_html()
+    assert 'id="why"' in page
+    assert "run · run:1" in page
+    # no text repeats itself
+    assert [row["factor"] for row in report.content["why"]["factors"]] == ["repetition", "length"]
+    assert report.content["why"]["factors"][0]["common"] is None
+    weight = reasons.weights_of("run:1")[0][1]
+    assert report.content["why"]["factors"][1]["values"][2]["weight"] == pytest.approx(weight)
+    assert 'id="elicited"' in page
+    assert report.content["elicited"]["annotators"][0]["discrepancy"] == 0.0
+    plain = build_discretion_report(audit, data).to_html()
+    assert 'id="why"' not in plain
+    assert 'id="elicited"' not in plain
+    other = explain_verdicts(data, audit.annotators[:1], n_bootstrap=0, factors=["length"])
+    with pytest.raises(UsageError, match="not of the audit's annotators"):
+        build_discretion_report(audit, data, reasons=other)
 
 
 def test_without_titles_and_texts_there_are_ids(made):

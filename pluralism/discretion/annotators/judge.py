@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from scipy.special import expit
 
 from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
-from pluralism.discretion.judging import Order, judge_pairs
-from pluralism.discretion.order_swap import OrderSwap
+from pluralism.discretion.judging import Asking, judge_pairs
 from pluralism.discretion.questions import DistinctPairs
 from pluralism.errors import DataError
 from pluralism.llm import ChatModel
-from pluralism.llm.chat_model import Method
-from pluralism.random import RNG
 
 if TYPE_CHECKING:
     from pluralism.llm import TransformersChat
@@ -32,12 +28,7 @@ def judge_verdicts(
     *,
     question: str = BETTER,
     name: str | None = None,
-    order: Order = "both",
-    method: Method = "auto",
-    samples: int = 4,
-    workers: int = 1,
-    progress: Callable[[int, int], object] | None = None,
-    rng: RNG = 0,
+    **asking: Unpack[Asking],
 ) -> Verdicts:
     """Verdicts of a judge on the pairs, averaged over both orders; one that is as sure of either side has no opinion.
 
@@ -49,8 +40,8 @@ def judge_verdicts(
     question : str
     name : str, optional
         Left out, the model's.
-    order, method, samples, workers, progress, rng
-        As in `pluralism.discretion.judging.judge_pairs`.
+    **asking
+        `order`, `method`, `samples`, `workers`, `progress` and `rng`, as in `pluralism.discretion.judging.judge_pairs`.
 
     Returns
     -------
@@ -58,26 +49,14 @@ def judge_verdicts(
         With the share of pairs on which the judge contradicts itself, where both orders were shown.
     """
     pairs = DistinctPairs.of(comparisons)
-    judged = judge_pairs(
-        model,
-        pairs,
-        [question],
-        order=order,
-        method=method,
-        samples=samples,
-        workers=workers,
-        progress=progress,
-        rng=rng,
-    )
+    judged = judge_pairs(model, pairs, [question], **asking)
     sides = judged.balanced[:, 0]
     decided = sides.sum(axis=1)
     # "neither" as the likeliest verdict is no opinion
     silent = (1.0 - decided > sides.max(axis=1)) | (decided <= 0)
     first = np.where(silent, 0.5, sides[:, 0] / np.where(decided > 0, decided, 1.0))
-    conflict = None
-    if order == "both":
-        found = OrderSwap.of(["better"], judged.sides[:, :, 0], judged.sides[:, :, 1]).conflict[0]
-        conflict = None if np.isnan(found) else float(found)
+    swap = judged.swap(["better"])
+    conflict = None if swap is None or np.isnan(swap.conflict[0]) else float(swap.conflict[0])
     rows = first[pairs.of_row]
     return Verdicts(name or model.name, np.where(pairs.turned, 1.0 - rows, rows), conflict=conflict)
 
@@ -101,16 +80,15 @@ def likelihood_verdicts(
     Raises
     ------
     DataError
-        If items have no texts, or the items of a pair answer no prompt, or different ones.
+        If items have no texts, or those of a pair answer no prompt, or different ones.
     """
     pairs = DistinctPairs.of(comparisons)
-    prompts = comparisons.items.prompts
     scores: dict[int, float] = {}
     by_prompt: dict[str, list[int]] = {}
     for question in range(len(pairs)):
         asked, _, _ = pairs.texts(question)
         both = int(pairs.first[question]), int(pairs.second[question])
-        if not asked or prompts is None or prompts[both[1]].as_py() != asked:
+        if not asked:
             raise DataError(
                 "Likelihoods are of responses to one prompt.",
                 where=f"items {comparisons.items.ids[both[0]]} and {comparisons.items.ids[both[1]]}",

@@ -15,14 +15,14 @@ from scipy.stats import kendalltau
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
-from pluralism.discretion.factors.differences import default_factors, factor_differences
+from pluralism.discretion.factors.differences import checked_factors, factor_differences
 from pluralism.discretion.measures.intervals import check_level, percentiles
 from pluralism.discretion.questions import DistinctPairs
 from pluralism.errors import DataError, UsageError
 from pluralism.evaluation.bootstrap import interval, ratio, resample_users
 from pluralism.random import RNG, as_generator
 
-__all__ = ["FactorAgreement", "FactorInfluence", "factor_influence"]
+__all__ = ["FactorAgreement", "FactorInfluence", "Ties", "factor_influence", "influence_of"]
 
 Ties: TypeAlias = Literal["factor", "none", "b"]
 
@@ -166,14 +166,40 @@ def factor_influence(
     ----------
     J. Oh et al., Uncovering Factor Level Preferences to Improve Human-Model Alignment (PROFILE), arXiv 2410.06965.
     """
+    chosen = checked_factors(comparisons, factors)
+    return influence_of(
+        comparisons,
+        annotators,
+        chosen,
+        factor_differences(comparisons, chosen),
+        ties=ties,
+        by=by,
+        n_bootstrap=n_bootstrap,
+        level=level,
+        rng=rng,
+    )
+
+
+def influence_of(
+    comparisons: Comparisons,
+    annotators: Sequence[Verdicts],
+    factors: tuple[str, ...],
+    differences: Float[np.ndarray, "pairs factors"],
+    *,
+    ties: Ties,
+    by: Literal["comparison", "annotator"],
+    n_bootstrap: int,
+    level: float,
+    rng: RNG,
+) -> FactorInfluence:
+    """`factor_influence` of differences that are known."""
     check_level(level, n_bootstrap)
     names = tuple(annotator.name for annotator in annotators)
     if ties not in ("factor", "none", "b") or by not in ("comparison", "annotator"):
         raise UsageError(f"ties={ties!r}, by={by!r} are not possible.", fix='Use ties="factor", by="comparison".')
     if not names or len(set(names)) < len(names) or any(len(a) != len(comparisons) for a in annotators):
         raise DataError("Annotators have different names and a verdict for each comparison.", fix="Check them.")
-    chosen = default_factors(comparisons) if factors is None else tuple(factors)
-    lead = np.sign(factor_differences(comparisons, chosen))
+    lead = np.sign(differences)
     sides = np.stack([annotator.sides(graded=False) for annotator in annotators], axis=1)
     side = sides[..., 0] - sides[..., 1]
     asked = np.stack([~np.isnan(annotator.left) for annotator in annotators], axis=1)
@@ -196,7 +222,7 @@ def factor_influence(
     sums = np.zeros((n_units, *parts.shape[1:]))
     np.add.at(sums, unit, parts)
     flat = sums.reshape(n_units, -1)
-    draws = np.empty((0, len(names), len(chosen)))
+    draws = np.empty((0, len(names), len(factors)))
     if n_bootstrap and n_units > 1:
         blocks = [
             _statistic((times @ flat).reshape(len(times), *parts.shape[1:]), ties)
@@ -204,7 +230,7 @@ def factor_influence(
         ]
         draws = np.concatenate(blocks)
     value = _statistic(flat.sum(axis=0).reshape(1, *parts.shape[1:]), ties)[0]
-    return FactorInfluence(names, chosen, value, percentiles(draws, level), ties, draws, level)
+    return FactorInfluence(names, factors, value, percentiles(draws, level), ties, draws, level)
 
 
 def _statistic(

@@ -52,7 +52,7 @@ class PropertyWeights:
         Of each judge (or "all"): mean and sd of d; empty where the order shown is not known.
     level : float
         Of the intervals in frames.
-    method : {"laplace", "nuts"}
+    method : {"laplace", "polya-gamma", "nuts"}
     """
 
     properties: tuple[str, ...]
@@ -156,7 +156,7 @@ def property_weights(
     weight: ArrayLike | None = None,
     prior_sd: float = 1.0,
     level: float = 0.95,
-    method: Literal["laplace", "nuts"] = "laplace",
+    method: Literal["laplace", "polya-gamma", "nuts"] = "laplace",
     draws: int = 500,
     rng: RNG = 0,
 ) -> PropertyWeights:
@@ -179,13 +179,14 @@ def property_weights(
         Of the common weights and position effects, in logits.
     level : float
         Of the intervals in frames.
-    method : {"laplace", "nuts"}
-        A normal approximation with variances by their evidence, in a moment; or draws of the whole posterior by NUTS,
-        with half-normal priors on the levels' standard deviations (the extra ``bayes``).
+    method : {"laplace", "polya-gamma", "nuts"}
+        A normal approximation with variances by their evidence, in a moment; or draws of the whole posterior, with
+        half-normal priors on the levels' standard deviations: by Polya-Gamma Gibbs sampling, in seconds, where there
+        are no ties, or by NUTS (the extra ``bayes``).
     draws : int
-        Of NUTS, after as many to warm up.
+        Of the posterior, after as many to warm up.
     rng : int, Generator or None
-        Of NUTS.
+        Of the draws.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def property_weights(
     References
     ----------
     J. Li et al., Dissecting Human and LLM Preferences, arXiv 2402.11296, 2024 (one such model a judge and scenario,
-    with Laplace priors). R. R. Davidson, JASA 65, 1970 (ties). D. MacKay, Bayesian interpolation, 1992 (evidence).
+    with Laplace priors). N. G. Polson, J. G. Scott, J. Windle, JASA 108, 2013 (Polya-Gamma). R. R. Davidson, JASA 65,
+    1970 (ties). D. MacKay, Bayesian interpolation, 1992 (evidence).
 
     Examples
     --------
@@ -205,19 +207,20 @@ def property_weights(
     >>> bool(found.importance[0] > 0.5)
     True
     """
-    if method not in ("laplace", "nuts") or not (np.isfinite(prior_sd) and prior_sd > 0) or draws < 1:
+    if method not in ("laplace", "polya-gamma", "nuts") or not (np.isfinite(prior_sd) and prior_sd > 0) or draws < 1:
         raise UsageError(
             f"method={method!r}, prior_sd={prior_sd!r}, draws={draws!r} are not possible.",
-            fix='Use method="laplace" or "nuts", and numbers above 0.',
+            fix='Use method="laplace", "polya-gamma" or "nuts", and numbers above 0.',
         )
     labels = {name: given for name, given in zip(LEVELS, (judge, group, scenario), strict=True) if given is not None}
     design = _design(differences, preference, properties, labels, first, weight)
-    if method == "nuts":
-        from pluralism.discretion.factors.property_nuts import sample_properties
-
-        drawn, sds = sample_properties(design, prior_sd, draws, as_seed(rng))
-        mean, covariance = drawn.mean(axis=0), np.cov(drawn.T)
-        covariance = np.atleast_2d(covariance)
+    if method != "laplace":
+        if method == "nuts":
+            from pluralism.discretion.factors.property_nuts import sample_properties as sample
+        else:
+            from pluralism.discretion.factors.property_gibbs import gibbs_properties as sample
+        drawn, sds = sample(design, prior_sd, draws, as_seed(rng))
+        mean, covariance = drawn.mean(axis=0), np.atleast_2d(np.cov(drawn.T))
     else:
         fit, variances = _by_evidence(design, prior_sd)
         mean, covariance = fit.parameters, fit.covariance

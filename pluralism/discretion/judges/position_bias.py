@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.discretion.judges.trials import JudgeTrials
-from pluralism.discretion.measures.intervals import check_level, percentiles
+from pluralism.discretion.measures.intervals import check_level, share_interval
 from pluralism.errors import DataError
 from pluralism.evaluation.bootstrap import ratio, resample_users
 from pluralism.random import RNG, as_generator
@@ -112,7 +112,12 @@ def position_bias(trials: JudgeTrials, *, n_bootstrap: int = 1000, level: float 
                 for times in resample_users(n_pairs, n_bootstrap, as_generator(rng, "position bias"))
             ]
         )
-        spans = np.stack([percentiles(ratio(drawn[:, k], drawn[:, k + 1]), level) for k in (0, 2)])
+        spans = np.stack(
+            [
+                share_interval(ratio(total[k], total[k + 1]), total[k + 1], ratio(drawn[:, k], drawn[:, k + 1]), level)
+                for k in (0, 2)
+            ]
+        )
     silent = np.bincount(trials.judge[~trials.answered], minlength=len(trials.judges))
     return PositionBias(
         trials.judges,

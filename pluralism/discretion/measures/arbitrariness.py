@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.discretion.measures.counts import DiscretionCounts
-from pluralism.discretion.measures.intervals import percentiles
+from pluralism.discretion.measures.intervals import share_interval
 from pluralism.evaluation.bootstrap import ratio
 
 __all__ = ["Arbitrariness", "arbitrariness_of"]
@@ -118,25 +118,21 @@ def arbitrariness_of(
 ) -> Arbitrariness:
     """From counts and, for intervals, those of resamples."""
 
-    def span(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        if draws is None:
-            return np.full((*shape, 2), np.nan)
-        return percentiles(_against(getattr(draws, name)), level)
+    def share(name: str) -> tuple[np.ndarray, np.ndarray]:
+        counts = getattr(observed, name)[0]
+        value = _against(counts)
+        drawn = np.empty((0, *value.shape)) if draws is None else _against(getattr(draws, name))
+        return value, share_interval(value, counts.sum(axis=-1), drawn, level)
 
-    value = _against(observed.agreement)[0]
-    by_principle, by_size = _against(observed.by_principle)[0], _against(observed.by_size)[0]
     mass = observed.agreement[0].sum(axis=1)
     consensus = np.full(len(mass), observed.categories[0, 0])
     return Arbitrariness(
         annotators,
         principles,
-        value,
-        span("agreement", value.shape),
+        *share("agreement"),
         ratio(mass, consensus),
-        by_principle,
-        span("by_principle", by_principle.shape),
-        by_size,
-        span("by_size", by_size.shape),
+        *share("by_principle"),
+        *share("by_size"),
         mass,
         observed.by_size[0].sum(axis=2),
     )

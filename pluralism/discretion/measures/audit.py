@@ -18,7 +18,7 @@ from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.measures.arbitrariness import Arbitrariness, arbitrariness_of
 from pluralism.discretion.measures.categories import CATEGORIES, Categories, categories_of, threshold_sweep
 from pluralism.discretion.measures.discrepancy import Discrepancy, discretion_discrepancy
-from pluralism.discretion.measures.intervals import check_level, percentiles
+from pluralism.discretion.measures.intervals import check_level, share_interval
 from pluralism.discretion.measures.priority import RIDGE, Priority, principle_priority
 from pluralism.discretion.measures.single import counted_rows
 from pluralism.discretion.measures.supremacy import Supremacy, supremacy_of
@@ -87,6 +87,11 @@ class DiscretionAudit:
         """Ids of the principles."""
         return self.preferences.principles
 
+    @property
+    def own_judges(self) -> tuple[str, ...]:
+        """Annotators that judged the principles as well: following a consensus, they agree with themselves."""
+        return tuple(name for name in self.names if self.preferences.method.startswith(f"{name}, "))
+
     def _index(self, annotator: str) -> int:
         if annotator not in self.names:
             raise UsageError(f"There is no annotator {annotator!r}.", fix=f"There are {', '.join(self.names)}.")
@@ -137,6 +142,7 @@ class DiscretionAudit:
                 "pairs": int(self.question.max(initial=-1)) + 1,
                 "principles": list(self.principles),
                 "oracle": self.preferences.method,
+                "own_judges": list(self.own_judges),
                 "oracle_swap": None if swap is None else swap.to_dict(),
                 "threshold": self.threshold,
                 "graded": self.graded,
@@ -161,7 +167,9 @@ class DiscretionAudit:
         shares = ", ".join(
             f"{name} {share:.1%}" for name, share in zip(CATEGORIES, self.categories.shares, strict=True)
         )
-        head = f"DiscretionAudit({len(self.preferences):,} comparisons, {len(self.principles)} principles: {shares})"
+        n, c = len(self.preferences), len(self.principles)
+        counted = f"{n:,} comparison{'s' * (n != 1)}, {c} principle{'s' * (c != 1)}"
+        head = f"DiscretionAudit({counted}: {shares})"
         return f"{head}\n{self.arbitrariness!r}"
 
 
@@ -194,7 +202,7 @@ def audit_discretion(
     graded : bool
         Count probabilities of principles (taken as independent) and of annotators instead of decisions.
     ridge : float
-        Precision of the prior on the priorities.
+        Precision of the prior on the priorities; with 0 these and the discrepancies have no intervals.
     by : {"comparison", "annotator"}
         What resamples draw again: distinct pairs of items with all their rows, or users with all their rows.
     n_bootstrap : int
@@ -234,7 +242,8 @@ def audit_discretion(
     seed = as_seed(rng)
     draws = rows.resampled(n_bootstrap, as_generator(seed, "discretion")) if n_bootstrap else None
     shares = categories_of(observed.categories)[0]
-    spans = np.full((3, 2), np.nan) if draws is None else percentiles(categories_of(draws.categories), level)
+    drawn_shares = np.empty((0, 3)) if draws is None else categories_of(draws.categories)
+    spans = share_interval(shares, np.full(3, comparisons.weight.sum()), drawn_shares, level)
     supremacy, priority = [], []
     for k, annotator in enumerate(annotators):
         drawn = None if draws is None else draws.wins[:, k]

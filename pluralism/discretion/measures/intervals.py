@@ -1,4 +1,7 @@
-"""Intervals from resamples: of shares by percentiles, of estimates with nearly normal draws by their deviation."""
+"""Intervals from resamples: of shares by percentiles, of estimates with nearly normal draws by their deviation.
+
+Resamples of a share that is 0 or 1 are all the same, so intervals of shares are never narrower than Wilson's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from scipy.special import ndtri
 
 from pluralism.errors import UsageError
 
-__all__ = ["check_level", "normal_interval", "percentiles"]
+__all__ = ["check_level", "normal_interval", "percentiles", "share_interval"]
 
 
 def check_level(level: float, n_bootstrap: int) -> None:
@@ -27,6 +30,46 @@ def percentiles(draws: Float[np.ndarray, draws * shape], level: float) -> Float[
         tail = (1.0 - level) / 2.0
         out[known] = np.moveaxis(np.nanquantile(draws[:, known], [tail, 1.0 - tail], axis=0), 0, -1)
     return out
+
+
+def share_interval(
+    value: Float[np.ndarray, "*shape"],
+    mass: Float[np.ndarray, "*shape"],
+    draws: Float[np.ndarray, draws * shape],
+    level: float,
+) -> Float[np.ndarray, "*shape two"]:
+    """Interval of shares: percentiles of the draws, and at least Wilson's interval; NaN without draws.
+
+    Parameters
+    ----------
+    value : array
+        Shares in [0, 1]; NaN where there are none.
+    mass : array
+        How many verdicts a share is of.
+    draws : array of shape (draws, ...)
+        Shares in resamples.
+    level : float
+
+    References
+    ----------
+    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
+
+    Examples
+    --------
+    >>> share_interval(np.array([0.0]), np.array([20.0]), np.zeros((100, 1)), 0.95).round(3).tolist()
+    [[0.0, 0.161]]
+    """
+    if not len(draws):
+        return np.full((*value.shape, 2), np.nan)
+    span = percentiles(draws, level)
+    z = ndtri(0.5 + level / 2.0)
+    n = np.where(mass > 0, mass, 1.0)
+    centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(np.maximum(value * (1 - value), 0.0) / n + z**2 / (4 * n**2))
+    # a share of few verdicts may be in none of the draws
+    low = np.fmin(span[..., 0], np.maximum(centre - half, 0.0))
+    high = np.fmax(span[..., 1], np.minimum(centre + half, 1.0))
+    return np.stack([np.where(value <= 0, 0.0, low), np.where(value >= 1, 1.0, high)], axis=-1)
 
 
 def normal_interval(

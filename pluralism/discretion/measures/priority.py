@@ -155,7 +155,8 @@ def principle_priority(
     drawn : array of shape (draws, principles, principles), optional
         The same in resamples, for intervals.
     ridge : float
-        Precision of the prior; 0.25 expects differences of a few logits. With 0 the weights are of maximum likelihood.
+        Precision of the prior; 0.25 expects differences of a few logits. With 0 the weights are of maximum likelihood,
+        and have no intervals: in some resamples it has no finite maximum.
     level : float
         Of the intervals.
     rng : int, Generator or None
@@ -281,7 +282,7 @@ def _warn(
     if (levels > 0).any():
         apart = np.isin(component, component[levels > 0])
         top, bottom = named(apart & (levels == 0)), named(apart & (levels == levels.max()))
-        what = f"For {annotator}, {top} always won against {bottom}, directly or through others"
+        what = f"For {annotator}, no verdict, nor a chain of them, puts {bottom} above {top}"
         if ridge == 0:
             raise SeparationError(
                 f"{what}: the likelihood of the priorities has no finite maximum.",

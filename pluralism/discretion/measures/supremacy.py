@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int8
 
 from pluralism.calibration.text import json_ready
-from pluralism.discretion.measures.intervals import percentiles
+from pluralism.discretion.measures.intervals import share_interval
 from pluralism.discretion.measures.tournament import Tournament
 from pluralism.errors import DataError
 from pluralism.evaluation.bootstrap import ratio
@@ -175,8 +175,7 @@ def supremacy_of(
     weight: Float[np.ndarray, " pairs"],
 ) -> Supremacy:
     """From counted wins and, for intervals, those of resamples."""
-    shape = (len(principles), len(principles), 2)
-    span = np.full(shape, np.nan)
-    if drawn is not None:
-        span = percentiles(ratio(drawn, drawn + drawn.transpose(0, 2, 1)), level)
+    drawn = np.empty((0, *wins.shape)) if drawn is None else drawn
+    games = wins + wins.T
+    span = share_interval(ratio(wins, games), games, ratio(drawn, drawn + drawn.transpose(0, 2, 1)), level)
     return Supremacy(annotator, principles, wins, span, signs, verdict, weight)
