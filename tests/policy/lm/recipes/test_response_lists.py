@@ -33,7 +33,7 @@ SAMI_ROWS = {
     "responses": [["It is blue.", "My dear friend, it is blue!"], ["They make honey.", "My dear friend, honey!"]],
 }
 RECIPES = [
-    (SoftSPPO(beta=0.5, **FEW), LISTS),
+    (SoftSPPO(beta=0.5, **{**FEW, "learning_rate": 1e-4}), LISTS),
     (PRO(**FEW), LISTS),
     (TRPA(**FEW), LISTS),
     (SAMI(**FEW), SAMI_ROWS),
