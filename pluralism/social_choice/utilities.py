@@ -278,6 +278,13 @@ class Utilities:
         return np.einsum("xy,xyk->xk", np.exp(self.log_reference), self.values)
 
     @cached_property
+    def spread(self) -> Float[np.ndarray, " groups"]:
+        """Standard deviation of the gain over the reference, under it, over all prompts; 0 for who does not care."""
+        gain = np.where(self.mask[..., None], self.values - self.reference_mean[:, None], 0.0)
+        spread = np.sqrt(np.einsum("x,xy,xyk->k", self.prompt_weights, np.exp(self.log_reference), gain**2))
+        return np.where(spread > ROUNDING * np.abs(self.values).max(axis=(0, 1)), spread, 0.0)
+
+    @cached_property
     def best(self) -> Float[np.ndarray, "prompts groups"]:
         """The best candidate's utility, of each prompt."""
         return np.where(self.mask[..., None], self.values, -np.inf).max(axis=1)
@@ -309,9 +316,7 @@ class Utilities:
         else:
             values = self.values - self.reference_mean[:, None]
         if unit == "normalised":
-            variance = np.einsum("x,xy,xyk->k", self.prompt_weights, np.exp(self.log_reference), values**2)
-            cares = np.sqrt(variance) > ROUNDING * np.abs(self.values).max(axis=(0, 1))
-            values = np.where(cares, values / np.sqrt(np.where(cares, variance, 1.0)), 0.0)
+            values = np.where(self.spread > 0, values / np.where(self.spread > 0, self.spread, 1.0), 0.0)
         return self._replace(values=frozen(np.where(self.mask[..., None], values, 0.0)), unit=unit)
 
     def warn_if_raw(self, what: str) -> None:

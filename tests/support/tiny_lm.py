@@ -37,7 +37,7 @@ def tiny_lm():
 @functools.cache
 def demo_lm():
     """Answers the questions of the demo corpus in the styles that stand there."""
-    from pluralism.data import demo_items
+    from pluralism.data.demo import demo_items
     from pluralism.policy.lm.from_scratch import train_from_scratch
 
     items = demo_items()
