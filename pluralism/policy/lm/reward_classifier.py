@@ -29,7 +29,9 @@ class RewardClassifierConfig(PretrainedConfig):
     normalize : bool
         Whether vectors have unit length.
     reads : int
-        Tokens of a text that are read; of a longer one the first, and its last token.
+        Tokens of a text that are read; of a longer one the first, and the marks that close it.
+    closing : int
+        How many tokens close a text.
     """
 
     model_type = "pluralism-reward"
@@ -41,10 +43,12 @@ class RewardClassifierConfig(PretrainedConfig):
         layer: int | None = None,
         normalize: bool = True,
         reads: int = 512,
+        closing: int = 1,
         **others: Any,
     ) -> None:
         self.encoder = {} if encoder is None else dict(encoder)
-        self.pooling, self.layer, self.normalize, self.reads = pooling, layer, normalize, reads
+        self.pooling, self.layer, self.normalize = pooling, layer, normalize
+        self.reads, self.closing = reads, closing
         super().__init__(**others)
 
 
@@ -106,15 +110,16 @@ class RewardClassifier(PreTrainedModel):
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def _shortened(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows with their tokens to the left; of a long one the first tokens, and the last."""
+        """Rows with their tokens to the left; of a long one the first, and those that close it."""
         order = torch.argsort(mask, dim=1, descending=True, stable=True)
         ids, lengths = ids.gather(1, order), mask.sum(1)
-        most = self.config.reads
+        most, closing = self.config.reads, self.config.closing
         if int(lengths.max()) > most:
-            last = ids.gather(1, (lengths - 1)[:, None])[:, 0]
-            ids = ids[:, :most].clone()
-            ids[lengths > most, -1] = last[lengths > most]
-            lengths = lengths.clamp(max=most)
+            long = lengths > most
+            kept = ids[:, :most].clone()
+            for k in range(1, closing + 1):
+                kept[long, most - k] = ids[long, lengths[long] - k]
+            ids, lengths = kept, lengths.clamp(max=most)
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
         return ids, mask
 

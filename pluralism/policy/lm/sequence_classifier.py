@@ -77,6 +77,7 @@ class SequenceClassifier:
         if body.config.is_encoder_decoder:
             raise UsageError(f"{encoder.name!r} is half of an encoder and decoder.", fix="Use reward_function.")
         tokenizer = copy.deepcopy(load_tokenizer(encoder.model, revision))
+        before, after = _specials(tokenizer)
         names = reward.names if reward.combination is None else ("reward",)
         config = RewardClassifierConfig(
             encoder={**body.config.to_dict(), "model_type": body.config.model_type},
@@ -84,6 +85,7 @@ class SequenceClassifier:
             layer=encoder.layer,
             normalize=encoder.normalize,
             reads=encoder.max_length,
+            closing=len(after),
             num_labels=len(names),
             id2label=dict(enumerate(names)),
             label2id={name: k for k, name in enumerate(names)},
@@ -95,7 +97,7 @@ class SequenceClassifier:
         with torch.no_grad():
             network.score.weight.copy_(torch.from_numpy(heads))
             network.score.bias.copy_(torch.from_numpy(constants))
-        tokenizer.chat_template = _template(tokenizer)
+        tokenizer.chat_template = _template("".join(before), "".join(after))
         return cls(network.eval(), tokenizer, names)
 
     def texts(self, prompts: list[str], responses: list[str]) -> list[str]:
@@ -145,9 +147,8 @@ def _readout(reward: TextReward) -> tuple[np.ndarray, np.ndarray]:
     return (reward.weights @ heads)[None], np.atleast_1d(reward.weights @ constants)
 
 
-def _template(tokenizer: Any) -> str:
+def _template(before: str, after: str) -> str:
     """A chat template that writes what people were asked and the answer as `Items.encoded_texts` does."""
-    before, after = _specials(tokenizer)
     return (
         "{% set said = messages | rejectattr('role', 'equalto', 'system') | list %}"
         "{% set long = said | length > (1 if add_generation_prompt else 2) %}"
@@ -161,11 +162,11 @@ def _template(tokenizer: Any) -> str:
     )
 
 
-def _specials(tokenizer: Any) -> tuple[str, str]:
+def _specials(tokenizer: Any) -> tuple[list[str], list[str]]:
     """Special tokens that the tokenizer puts before and after a text."""
     plain = tokenizer("a", add_special_tokens=False)["input_ids"]
     full = tokenizer("a")["input_ids"]
     start = next(k for k in range(len(full)) if full[k : k + len(plain)] == plain)
     sides = full[:start], full[start + len(plain) :]
-    before, after = ("".join(tokenizer.convert_ids_to_tokens(side)) for side in sides)
+    before, after = (list(map(str, tokenizer.convert_ids_to_tokens(side))) for side in sides)
     return before, after
