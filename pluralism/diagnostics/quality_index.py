@@ -40,7 +40,8 @@ class AlignmentQuality(InstrumentResult):
     value : float
         In [0, 1]; higher where the labels' clusters are apart. On its own it means little: compare it with `null`.
     low, high : float
-        Bootstrap interval, rows drawn again within labels.
+        Bootstrap interval, rows drawn again within labels. The draws' quantiles are put around the value by their
+        distance from the draws' median: rows drawn twice pull overlapping clusters apart, which is a bias of the draws.
     null : array of shape (permutations,)
         The index with labels permuted.
     z : float
@@ -172,10 +173,11 @@ def alignment_quality(
         rows = np.concatenate([generator.choice(own, size=len(own)) for own in members])
         drawn.append(index(rows, codes[rows]))
     spread = float(null.std(ddof=1))
+    low, middle, high = np.quantile(drawn, [(1 - level) / 2, 0.5, (1 + level) / 2]).tolist()
     return AlignmentQuality(
         value=value,
-        low=float(np.nanquantile(drawn, (1 - level) / 2)),
-        high=float(np.nanquantile(drawn, (1 + level) / 2)),
+        low=max(value + low - middle, 0.0),
+        high=min(value + high - middle, 1.0),
         null=null,
         z=(value - float(null.mean())) / spread if spread > 0 else float("nan"),
         p=(1 + int((null >= value).sum())) / (1 + permutations),
