@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from pluralism.errors import MissingExtraError
@@ -13,7 +14,7 @@ __all__ = ["EXPERIMENTAL", "TRL_VERSION", "trl_name"]
 TRL_VERSION = "1.16"
 """The minor version that the names below belong to, as `pyproject.toml` pins it."""
 
-EXPERIMENTAL: dict[str, str] = {}
+EXPERIMENTAL: dict[str, str] = {"GKDConfig": "gkd", "GKDTrainer": "gkd"}
 """Module of each name in `trl.experimental` that recipes use."""
 
 
@@ -30,7 +31,11 @@ def trl_name(name: str) -> Any:
     try:
         if place is None:
             return getattr(trl, name)
-        return getattr(importlib.import_module(f"trl.experimental.{place}"), name)
+        with warnings.catch_warnings():
+            # That it is experimental is what the pin is for.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            return getattr(importlib.import_module(f"trl.experimental.{place}"), name)
     except (AttributeError, ModuleNotFoundError) as cause:
         raise MissingExtraError(
             f"TRL {trl.__version__} has no {name} where TRL {TRL_VERSION} has it.",

@@ -32,6 +32,7 @@ _NAMES = {
     "extrapolated_logits": "contrastive_logits",
     "integrated_gradients": "path_attribution",
     "taste_messages": "tastes",
+    "teacher_model": "contrastive_teacher",
 }
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "extrapolated_logits",
     "integrated_gradients",
     "taste_messages",
+    "teacher_model",
 ]
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.conditioning.contrastive_guidance import ContrastiveGuidance
     from pluralism.policy.lm.conditioning.contrastive_logits import adaptive_logits, extrapolated_logits
     from pluralism.policy.lm.conditioning.contrastive_policy import ContrastiveDecoding
-    from pluralism.policy.lm.conditioning.contrastive_teacher import ContrastiveTeacher
+    from pluralism.policy.lm.conditioning.contrastive_teacher import ContrastiveTeacher, teacher_model
     from pluralism.policy.lm.conditioning.example_pool import ExamplePool, example_pools
     from pluralism.policy.lm.conditioning.in_context import InContext
     from pluralism.policy.lm.conditioning.model_bank import ModelBank

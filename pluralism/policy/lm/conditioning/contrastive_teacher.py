@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pluralism.errors import UsageError
-from pluralism.policy.lm.conditioning.contrastive_logits import Contrast, check_contrast, contrast
+from pluralism.policy.lm.conditioning.contrastive_logits import (
+    Contrast,
+    adaptive_logits,
+    check_contrast,
+    extrapolated_logits,
+)
 from pluralism.policy.lm.teacher_forcing import evaluating
 
 if TYPE_CHECKING:
@@ -15,7 +21,7 @@ if TYPE_CHECKING:
 
     from pluralism.policy.lm.language_model import LanguageModel
 
-__all__ = ["ContrastiveTeacher", "check_same_tokens"]
+__all__ = ["ContrastiveTeacher", "check_same_tokens", "teacher_model"]
 
 
 class ContrastiveTeacher(torch.nn.Module):
@@ -48,6 +54,8 @@ class ContrastiveTeacher(torch.nn.Module):
         self.policy, self.other = policy.network, other.network
         self.contrast: Contrast = contrast
         self.scale = float(scale)
+        # In the state, so that a training that is resumed knows its teacher again.
+        self.register_buffer("settings", torch.tensor([float(contrast == "adaptive"), scale], dtype=torch.float64))
 
     def train(self, mode: bool = True) -> ContrastiveTeacher:
         """Nothing: the networks are others' too, and are read without dropout whatever their mode."""
@@ -71,10 +79,17 @@ class ContrastiveTeacher(torch.nn.Module):
         ----------
         input_ids, attention_mask : tensors of shape (rows, tokens)
         **options
-            Handed to both networks, but for `use_cache` and `labels`.
+            Handed to both networks, but for `use_cache`, `labels` and `return_dict`.
         """
         from transformers.modeling_outputs import CausalLMOutput
 
+        return CausalLMOutput(logits=self.weighted(input_ids, attention_mask, **options)[0])
+
+    @torch.no_grad()
+    def weighted(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **options: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """The logits, and with the adaptive contrast its weight at each place; parameters as of `forward`."""
         given = {name: value for name, value in options.items() if name not in ("use_cache", "labels", "return_dict")}
         logits = []
         for network in (self.policy, self.other):
@@ -83,7 +98,23 @@ class ContrastiveTeacher(torch.nn.Module):
                     input_ids=input_ids, attention_mask=attention_mask, use_cache=False, return_dict=True, **given
                 )
             logits.append(output.logits)
-        return CausalLMOutput(logits=contrast(logits[0], logits[1], self.contrast, self.scale))
+        if self.contrast == "fixed":
+            return extrapolated_logits(logits[0], logits[1], self.scale), None
+        return adaptive_logits(logits[0], logits[1], self.scale)
+
+
+def teacher_model(
+    policy: LanguageModel, other: LanguageModel, *, contrast: Contrast = "fixed", scale: float = 2.0
+) -> LanguageModel:
+    """A `ContrastiveTeacher` with its tokenizer, as `AlignDistil` takes it; it scores texts and writes none.
+
+    Parameters
+    ----------
+    policy, other, contrast, scale
+        As of `ContrastiveTeacher`; to write with it use `ContrastiveDecoding`.
+    """
+    network = ContrastiveTeacher(policy, other, contrast=contrast, scale=scale)
+    return replace(policy, network=network, name=f"{contrast} contrast of {policy.name} and {other.name}")
 
 
 def check_same_tokens(first: LanguageModel, second: LanguageModel) -> None:

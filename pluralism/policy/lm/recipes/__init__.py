@@ -14,6 +14,7 @@ __all__ = [
     "IPO",
     "KTO",
     "RPO",
+    "AlignDistil",
     "BCOPair",
     "CurryDPO",
     "LengthNormalisedDPO",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _WHERE = {
+    "AlignDistil": "align_distil",
     "BCO": "bco",
     "BCOPair": "bco_pair",
     "CurryDPO": "curry_dpo",
@@ -66,6 +68,7 @@ _BY_NAME = {
 }
 
 if TYPE_CHECKING:
+    from pluralism.policy.lm.recipes.align_distil import AlignDistil
     from pluralism.policy.lm.recipes.bco import BCO
     from pluralism.policy.lm.recipes.bco_pair import BCOPair
     from pluralism.policy.lm.recipes.curry_dpo import CurryDPO
