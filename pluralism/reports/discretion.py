@@ -152,7 +152,7 @@ def _by_principle(audit: DiscretionAudit, titles: list[str]) -> list[dict[str, A
         {
             "title": title,
             "values": [
-                {"value": value, "shade": 0 if np.isnan(value) else -diverging_class(value, 0.5), "span": list(span)}
+                {"value": value, "shade": 0 if np.isnan(value) else -diverging_class(value, 1.0), "span": list(span)}
                 for value, span in zip(found.by_principle[:, k], found.by_principle_interval[:, k], strict=True)
             ],
         }

@@ -124,3 +124,19 @@ def test_displays_hold_the_numbers_they_draw(made):
     page = build_discretion_report(silent, data).to_html()
     assert "Never in a conflict that was decided" in page
     assert "No verdict overrides a principle." in page
+    assert "By how many principles" not in page
+    assert "By how many principles" in build_discretion_report(audit, data).to_html()
+
+
+def test_shades_tell_half_from_all(made):
+    audit, data, *_ = made
+    signs = np.tile([[1, 0, 1], [0, 1, 1]], (40, 1))
+    # half of the verdicts on the first principle, all on the second
+    verdict = np.tile([1, 0, 0, 0], 20)
+    found = PrinciplePreferences.from_signs(audit.principles, signs)
+    with pytest.warns(match="met no other principle"):
+        broken = audit_discretion(data.take(slice(0, 80)), found, [Verdicts("v", verdict)], n_bootstrap=0)
+    report = build_discretion_report(broken, data.take(slice(0, 80)))
+    half, all_of_them, _ = (row["values"][0] for row in report.content["by_principle"])
+    assert (half["value"], all_of_them["value"]) == (0.5, 1.0)
+    assert all_of_them["shade"] < half["shade"] < 0

@@ -164,8 +164,10 @@ def explain_verdicts(
         lead[np.ix_(rows, differs)] / scale[differs],
         0.5 * (1.0 + sides[:, 0] - sides[:, 1]),
         [chosen[k] for k in differs],
-        judge=None if len(names) == 1 else np.repeat(np.array(names, dtype=object), [len(own) for own in asked]),
-        scenario=None if scenario is None else np.asarray(scenario, dtype=object)[rows],
+        judge=None
+        if len(names) == 1
+        else np.repeat(np.array(names, dtype=object), [len(own) for own in asked]).tolist(),
+        scenario=None if scenario is None else np.asarray(scenario, dtype=object)[rows].tolist(),
         weight=comparisons.weight[rows],
         level=level,
     )

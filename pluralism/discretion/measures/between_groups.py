@@ -55,8 +55,9 @@ class BetweenGroups:
     def answer(self) -> str:
         """What may be said, in two sentences at most."""
         value, (low, high) = self.minority
+        few, many = (f"{100 * self.shares[k]:.0f}\u00a0%" for k in (-1, 0))
         said = (
-            f"{self.groups[-1]} ({self.shares[-1]:.0%}) and {self.groups[0]} ({self.shares[0]:.0%}) rank principles "
+            f"{self.groups[-1]} ({few}) and {self.groups[0]} ({many}) rank principles "
             f"with a discrepancy of {value:.2f} ({low:.2f} to {high:.2f}; 0 is the same order, 0.5 unrelated)."
         )
         if self.pooled is None:
