@@ -29,9 +29,11 @@ from pluralism.policy.pro_loss import plackett_luce_nll, pro_loss
 from pluralism.policy.regularised_nash import regularised_nash
 from pluralism.policy.rejection_sampling import ConditionalRanker, RejectionSampling, rejection_sampling
 from pluralism.policy.robust import cvar, robust_mean
+from pluralism.policy.sami_loss import sami_loss
 from pluralism.policy.sample_minimum import sample_minimum
 from pluralism.policy.self_play import SelfPlay, self_play
 from pluralism.policy.sppo_loss import soft_win_rates, sppo_log_partition, sppo_loss
+from pluralism.policy.trpa_loss import trpa_loss
 from pluralism.policy.voting import by_voting
 from pluralism.policy.win_rate import win_rate
 
@@ -83,12 +85,14 @@ __all__ = [
     "regularised_nash",
     "rejection_sampling",
     "robust_mean",
+    "sami_loss",
     "sample_minimum",
     "self_play",
     "soft_policy",
     "soft_win_rates",
     "sppo_log_partition",
     "sppo_loss",
+    "trpa_loss",
     "upper_gradient",
     "win_rate",
     "worst_of_n",

@@ -15,6 +15,7 @@ __all__ = [
     "Array",
     "as_array",
     "constant",
+    "diagonal",
     "is_tensor",
     "largest",
     "log_add_exp",
@@ -23,6 +24,7 @@ __all__ = [
     "positions",
     "reverse_log_cumsum_exp",
     "select",
+    "transposed",
 ]
 
 Array = TypeVar("Array", "np.ndarray[Any, Any]", "torch.Tensor")
@@ -103,3 +105,13 @@ def select(condition: Any, x: Any, fill: float) -> Any:
 
         return torch.where(condition, x, torch.full_like(x, fill))
     return np.where(condition, x, fill)
+
+
+def diagonal(x: Any) -> Any:
+    """Entries (i, i) of the last two axes."""
+    return x.diagonal(0, -2, -1)
+
+
+def transposed(x: Any) -> Any:
+    """The last two axes exchanged."""
+    return x.mT

@@ -19,12 +19,15 @@ from pluralism.policy.kl_budget import check_kl, kl_budget
 from pluralism.policy.kl_optimal import check_beta, kl_optimal
 from pluralism.random import RNG
 from pluralism.social_choice.utilities import Utilities
+from pluralism.solvers.sphere import cone_directions
 
 if TYPE_CHECKING:
     from pluralism.data import Items
     from pluralism.models.direction_choice import DirectionChoice
 
-__all__ = ["DirectionalPolicy", "attribute_utilities", "mean_attributes", "unit_directions"]
+__all__ = ["DirectionalPolicy", "attribute_utilities", "mean_attributes", "spaced_directions", "unit_directions"]
+
+N_SHOWN = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,3 +180,24 @@ def mean_attributes(
 ) -> Float[np.ndarray, "prompts attributes"]:
     """Expected attributes of each prompt."""
     return np.einsum("xy,xyk->xk", np.exp(log_policy), values)
+
+
+def spaced_directions(
+    axis: Float[np.ndarray, " attributes"], angle: float, *, rng: np.random.Generator, n: int = N_SHOWN
+) -> Float[np.ndarray, "directions attributes"]:
+    """Directions that show a cone: evenly spaced over it for two attributes, drawn from it for more.
+
+    Parameters
+    ----------
+    axis : array of shape (attributes,)
+        Of length 1.
+    angle : float
+        Half the opening in radians.
+    """
+    k = len(axis)
+    if k == 1:
+        return axis[None]
+    if k > 2:
+        return cone_directions(n, k, rng=rng, centre=axis, angle=angle)
+    turn = np.linspace(-angle, angle, n, endpoint=angle < np.pi)
+    return np.cos(turn)[:, None] * axis + np.sin(turn)[:, None] * np.array([-axis[1], axis[0]])

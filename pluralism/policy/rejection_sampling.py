@@ -15,7 +15,7 @@ from pluralism.calibration.text import format_table, json_ready
 from pluralism.errors import ConvergenceWarning, DataError, UsageError
 from pluralism.models.pareto import Front, front_of_means
 from pluralism.models.settings import is_whole
-from pluralism.policy.directional_policy import mean_attributes, unit_directions
+from pluralism.policy.directional_policy import mean_attributes, spaced_directions, unit_directions
 from pluralism.policy.finite_policy import FinitePolicy
 from pluralism.random import RNG, as_seed
 from pluralism.social_choice.utilities import Utilities
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConditionalRanker", "RejectionSampling", "rejection_sampling"]
 
-N_EVALUATED = 9
 FRESH = 10
 """Streams of random numbers: one for the directions that are shown, then one a round."""
 
@@ -206,7 +205,9 @@ def rejection_sampling(
         )
     seed = as_seed(rng)
     axis = unit_directions(np.eye(k)[0] if centre is None else centre, names)[0]
-    axes = unit_directions(_spaced(axis, angle, seed) if shown is None else shown, names)
+    axes = unit_directions(
+        spaced_directions(axis, angle, rng=np.random.default_rng([seed, 0])) if shown is None else shown, names
+    )
     scale = _spread(attributes, phi)
     coef = np.zeros((1 + k, phi.shape[2]))
     rankers = [ConditionalRanker(coef)]
@@ -328,13 +329,3 @@ def _spread(attributes: Utilities, phi: Float[np.ndarray, "prompts candidates di
     centred = phi - np.einsum("xy,xyd->xd", p, phi)[:, None]
     variance = np.einsum("x,xy,xyd->d", attributes.prompt_weights, p, centred**2)
     return np.where(variance > 0, np.sqrt(np.where(variance > 0, variance, 1.0)), 1.0)
-
-
-def _spaced(axis: Float[np.ndarray, " k"], angle: float, seed: int) -> Float[np.ndarray, "directions k"]:
-    k = len(axis)
-    if k == 1:
-        return axis[None]
-    if k > 2:
-        return cone_directions(N_EVALUATED, k, rng=np.random.default_rng([seed, 0]), centre=axis, angle=angle)
-    turn = np.linspace(-angle, angle, N_EVALUATED, endpoint=angle < np.pi)
-    return np.cos(turn)[:, None] * axis + np.sin(turn)[:, None] * np.array([-axis[1], axis[0]])
