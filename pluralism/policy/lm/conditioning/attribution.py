@@ -66,7 +66,7 @@ def attribute_margin(
     n = len(asked)
 
     def margin(added: Tensor) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64, device=model.device)
+        total = torch.zeros((), dtype=torch.float64)
         for first in range(0, n, batch_size):
             mine = range(first, min(first + batch_size, n))
             rows = [(asked[k], liked[k], 1.0) for k in mine] + [(asked[k], disliked[k], -1.0) for k in mine]
@@ -157,8 +157,8 @@ def _signed_log_probs(
         logits = model.network(input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True).logits
     # From the end: virtual tokens of a prompt adapter stand before the first.
     logits = logits[:, -ids.shape[1] : -1].float()
-    found = logits.gather(2, ids[:, 1:, None])[:, :, 0] - logits.logsumexp(2)
-    weights = torch.zeros(found.shape, dtype=torch.float64, device=found.device)
+    found = (logits.gather(2, ids[:, 1:, None])[:, :, 0] - logits.logsumexp(2)).cpu().double()
+    weights = torch.zeros(found.shape, dtype=torch.float64)
     for row, (prompt, answer, sign) in enumerate(rows):
         weights[row, len(prompt) - 1 : len(prompt) - 1 + len(answer)] = sign / len(answer)
-    return (weights * found.double()).sum()
+    return (weights * found).sum()

@@ -103,11 +103,11 @@ def mean_activations(
         for batch in plan_rows(lengths, lambda rows, length: rows * length <= budget):
             ids, mask = padded([[*prompts[k], *responses[k]] for k in batch], model)
             network(input_ids=ids, attention_mask=mask, use_cache=False)
-            hidden = kept.pop().double()
+            hidden = kept.pop().float().cpu().double()
             for row, k in enumerate(batch):
                 # From the end: virtual tokens of a prompt adapter stand before the first.
                 start = hidden.shape[1] - ids.shape[1] + len(prompts[k])
-                found[k] = hidden[row, start : start + len(responses[k])].mean(0).cpu().numpy()
+                found[k] = hidden[row, start : start + len(responses[k])].mean(0).numpy()
     return np.stack(found)
 
 

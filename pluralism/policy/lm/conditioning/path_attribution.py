@@ -73,11 +73,11 @@ def integrated_gradients(
         raise UsageError(f"steps={steps!r} is not possible.", fix="Take one step or more.")
     origin = torch.zeros_like(end) if start is None else start
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    summed = torch.zeros_like(end, dtype=torch.float64)
+    summed = torch.zeros(end.shape, dtype=torch.float64)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         point = (origin + float(node) * (end - origin)).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(function(point), point)
-        summed += float(weight) * gradient.double()
+        summed += float(weight) * gradient.cpu().double()
     with torch.no_grad():
         first, last = float(function(origin)), float(function(end))
-    return Attribution(((end - origin).double() * summed).detach().cpu().numpy(), first, last)
+    return Attribution(((end - origin).detach().cpu().double() * summed).numpy(), first, last)

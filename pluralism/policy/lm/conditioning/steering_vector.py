@@ -213,7 +213,7 @@ class SteeringVector:
 
 def steered(hidden: Tensor, added: Tensor, *, keep_norm: bool = False) -> Tensor:
     """Activations with a vector added, in their own number format."""
-    moved = hidden.float() + added
+    moved = hidden.float() + added.to(hidden.device)
     if keep_norm:
         moved = moved * (hidden.float().norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True).clamp_min(1e-12))
     return moved.to(hidden.dtype)

@@ -45,7 +45,7 @@ class StepLogProbs:
         found = np.zeros(len(generations))
         row = 0
         for *steps, last in self._batches:
-            known = torch.stack(steps, dim=1).double().cpu().numpy() if steps else np.zeros((len(last), 0))
+            known = torch.stack(steps, dim=1).cpu().double().numpy() if steps else np.zeros((len(last), 0))
             for k in range(len(last)):
                 tokens = generations.tokens[row]
                 found[row] = known[k, : len(tokens)].sum()
