@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -66,6 +67,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     organiser_moderation.router,
     organiser_results.router,
 )
+_SWITCH_SECONDS = 5e-4
 _WHY = {400: "invalid", 401: "organiser", 404: "missing", 405: "missing", 422: "invalid", 429: "many"}
 _WHY_REFUSED = {"forged": "forged", "stale form": "stale", "no access": "role"}
 _ENDED = ("stale form", "no participant", "no organiser")
@@ -106,6 +108,10 @@ def create_app(
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
+        # A thread that comes back from the database waits this long for one that writes a page, at each statement of
+        # a transaction for which others wait.
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         anyio.to_thread.current_default_thread_limiter().total_tokens = chosen.threads
         app.state.model_threads = anyio.CapacityLimiter(chosen.model_threads)
         yield
@@ -115,6 +121,7 @@ def create_app(
             await anyio.to_thread.run_sync(model.close)
         if service is None:
             await anyio.to_thread.run_sync(opened.close)
+        sys.setswitchinterval(usual)
 
     app = FastAPI(title="pluralism", docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
     app.router.route_class = GuardedRoute

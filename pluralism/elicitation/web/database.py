@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.exc import DataError as StatementDataError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from pluralism.elicitation.web.keyed_locks import KeyedLocks
 from pluralism.errors import DataError, StorageError, UsageError
 from pluralism.files.atomic import storage_error
 
@@ -67,7 +67,7 @@ class Database:
             hide_parameters=True,
             connect_args={"timeout": WAIT_SECONDS} if self.is_sqlite else {"connect_timeout": WAIT_SECONDS},
         )
-        self._turn, self._forgetting = threading.Lock(), False
+        self._turns, self._forgetting = KeyedLocks(), False
         event.listen(self.engine, "connect", self._on_connect)
         if self.is_sqlite:
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -105,16 +105,22 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, study_id: str | None = None) -> Iterator[Connection]:
         """A transaction: durable when this ends, and not there at all where it raises.
+
+        Parameters
+        ----------
+        study_id : str, optional
+            The study whose row the transaction will lock first.
 
         Raises
         ------
         StorageError
             The database cannot be written, or others wrote for too long.
         """
-        # The threads of a process queue here: SQLite's own waiting is by trying again, which is not fair.
-        turn = self._turn if self.is_sqlite else nullcontext()
+        # The threads of a process queue here: SQLite's own waiting is by trying again, which is not fair, and on
+        # PostgreSQL each that waited for the row would keep a connection.
+        turn = self._turns.of(None if self.is_sqlite else study_id or object())
         with turn, self._named_errors("written"), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():

@@ -153,7 +153,7 @@ def study_transaction(database: Database, study_id: str, at: datetime) -> Iterat
         The database cannot be written.
     """
     columns = tables.studies.c
-    with database.write() as connection:
+    with database.write(study_id) as connection:
         row = connection.execute(
             select(
                 columns.version,

@@ -193,7 +193,7 @@ def test_where_nothing_can_be_written_the_words_come_back(live, monkeypatch):
     somebody.talk("/interview/answer")
     form = somebody.answer.page().form("/interview/answer")
 
-    def full():
+    def full(*of_study):
         raise StorageError("The database cannot be written: database or disk is full.")
 
     with monkeypatch.context() as broken:
