@@ -75,6 +75,26 @@ def test_few_answers_place_new_people(name, people, fitted):
     assert model.posterior(others.take(rank < 3)).ess.min() > 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_few_answers_never_do_worse_than_none(name):
+    gain = []
+    for seed in range(3):
+        data = simulate_ideal_points(
+            n_users=240, n_prototypes=2, n_items=200, dim=4, pairs_per_user=25, concentration=0.5, scale=4.0, rng=seed
+        ).comparisons
+        model = IdealPoint(**(QUICK | KINDS[name])).fit(data.take(data.user < 80).compact())
+        others = data.take(data.user >= 80)
+        rank = np.arange(len(others)) - np.searchsorted(others.user, others.user)
+        query = others.take(rank >= 5)
+        loss = [
+            nll(model.predict_proba(query, membership=model.adapt(others.take(rank < n))), query) for n in (0, 2, 3, 5)
+        ]
+        gain.append([loss[0] - later for later in loss[1:]])
+    assert np.min(np.mean(gain, axis=0)) > 0
+    assert np.min(gain) > -0.003
+
+
 def test_hinges_are_calibrated_on_answers_the_map_did_not_see(people, fitted):
     others = people[1]
     rank = np.arange(len(others)) - np.searchsorted(others.user, others.user)

@@ -69,6 +69,22 @@ def test_ideal_points_that_move_with_the_prompt_are_found_over_seeds():
         assert model.scale_ is None
 
 
+@pytest.mark.slow
+def test_few_answers_never_do_worse_than_none():
+    gain = []
+    for seed in range(4):
+        data, _ = turning_tastes(seed, n_users=160, n_answers=30)
+        model = PromptIdealPoint(n_prototypes=2, **QUICK).fit(data.take(data.user < 80).compact())
+        others = data.take(data.user >= 80)
+        rank = np.arange(len(others)) - np.searchsorted(others.user, others.user)
+        query = others.take(rank >= 5)
+        loss = [
+            nll(model.predict_proba(query, membership=model.adapt(others.take(rank < n))), query) for n in (0, 2, 3, 5)
+        ]
+        gain.append([loss[0] - later for later in loss[1:]])
+    assert np.min(gain) > 0
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))])
 def test_a_hidden_layer_finds_places_that_no_line_leads_to(tmp_path, seed):
     data, camp = turning_tastes(seed, n_answers=100, bent=True)
