@@ -93,7 +93,7 @@ class Reasons:
         columns: dict[str, list[Any]] = {"factor": list(self.influence.factors)}
         for k, name in enumerate(self.influence.annotators):
             columns |= {f"{name}: influence": self.influence.value[k].tolist()}
-            columns |= {"weight" + " " * k: self.weights_of(name)[0].tolist()}
+            columns |= {f"{name}: weight": self.weights_of(name)[0].tolist()}
         return format_table(columns, 2)
 
 

@@ -1,7 +1,4 @@
-"""Intervals from resamples: of shares by percentiles, of estimates with nearly normal draws by their deviation.
-
-Resamples of a share that is 0 or 1 are all the same, so intervals of shares are never narrower than Wilson's.
-"""
+"""Intervals from resamples: of shares by what resamples say they are worth, of estimates by the deviation of draws."""
 
 from __future__ import annotations
 
@@ -12,6 +9,9 @@ from scipy.special import ndtri
 from pluralism.errors import UsageError
 
 __all__ = ["check_level", "normal_interval", "percentiles", "share_interval"]
+
+# Draws that differ by rounding alone are the same.
+ROUNDING = 1e-12
 
 
 def check_level(level: float, n_bootstrap: int) -> None:
@@ -38,7 +38,10 @@ def share_interval(
     draws: Float[np.ndarray, draws * shape],
     level: float,
 ) -> Float[np.ndarray, "*shape two"]:
-    """Interval of shares: percentiles of the draws, and at least Wilson's interval; NaN without draws.
+    """Wilson's interval for as many independent verdicts as resamples say that a share is worth; NaN without draws.
+
+    That is value (1 - value) over the variance of the draws; where these are all the same, as for a share of 0 or 1, it
+    is `mass`. So clusters count as what they are, and a share of few verdicts is not sure because it is extreme.
 
     Parameters
     ----------
@@ -52,7 +55,9 @@ def share_interval(
 
     References
     ----------
-    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
+    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927. With effective
+    numbers: N. Dean, M. Pagano, Evaluating confidence interval methods for binomial proportions in clustered surveys,
+    Journal of Survey Statistics and Methodology 3, 2015.
 
     Examples
     --------
@@ -61,25 +66,29 @@ def share_interval(
     """
     if not len(draws):
         return np.full((*value.shape, 2), np.nan)
-    span = percentiles(draws, level)
+    variance, own = _variance(draws), np.maximum(value * (1.0 - value), 0.0)
+    varies = (variance > ROUNDING) & (own > ROUNDING)
+    n = np.divide(own, variance, out=np.where(mass > 0, mass, 1.0), where=varies)
     z = ndtri(0.5 + level / 2.0)
-    n = np.where(mass > 0, mass, 1.0)
     centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(np.maximum(value * (1 - value), 0.0) / n + z**2 / (4 * n**2))
-    # a share of few verdicts may be in none of the draws
-    low = np.fmin(span[..., 0], np.maximum(centre - half, 0.0))
-    high = np.fmax(span[..., 1], np.minimum(centre + half, 1.0))
+    half = z / (1 + z**2 / n) * np.sqrt(own / n + z**2 / (4 * n**2))
+    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
     return np.stack([np.where(value <= 0, 0.0, low), np.where(value >= 1, 1.0, high)], axis=-1)
+
+
+def _variance(draws: Float[np.ndarray, draws * shape]) -> Float[np.ndarray, "*shape"]:
+    """Variance over the draws that have a value; 0 with fewer than two."""
+    known = ~np.isnan(draws)
+    count = known.sum(axis=0)
+    filled = np.where(known, draws, 0.0)
+    mean = filled.sum(axis=0) / np.maximum(count, 1)
+    return np.where(known, (filled - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
 
 
 def normal_interval(
     value: Float[np.ndarray, "*shape"], draws: Float[np.ndarray, draws * shape], level: float
 ) -> Float[np.ndarray, "*shape two"]:
     """So many standard deviations of the draws to either side of the value; NaN without at least two draws."""
-    known = ~np.isnan(draws)
-    count = known.sum(axis=0)
-    filled = np.where(known, draws, 0.0)
-    mean = filled.sum(axis=0) / np.maximum(count, 1)
-    variance = np.where(known, (filled - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    wide = np.where(count > 1, np.sqrt(variance) * ndtri(0.5 + level / 2.0), np.nan)
+    count = (~np.isnan(draws)).sum(axis=0)
+    wide = np.where(count > 1, np.sqrt(_variance(draws)) * ndtri(0.5 + level / 2.0), np.nan)
     return np.stack([value - wide, value + wide], axis=-1)
