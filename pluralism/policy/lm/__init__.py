@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "BASE_TEMPLATE",
+    "Adapter",
+    "AdapterBank",
     "ConditionedPairs",
     "ConditioningExperiment",
     "CrossScores",
@@ -17,15 +19,21 @@ __all__ = [
     "HeldOutPair",
     "LabelPermutation",
     "LanguageModel",
+    "LayerwiseAverage",
+    "Lora",
     "MonteCarloKL",
+    "PromptTuning",
     "SequenceClassifier",
     "SequenceLogProbs",
     "TextReward",
+    "adapter_soup",
     "condition",
     "cross_scores",
     "distinct_n",
     "held_out_pair",
     "label_permutation",
+    "layerwise_average",
+    "model_soup",
     "monte_carlo_kl",
     "refuse_optimised",
     "reward_function",
@@ -36,6 +44,8 @@ __all__ = [
 ]
 
 _WHERE = {
+    "Adapter": "adapters",
+    "AdapterBank": "adapter_bank",
     "BASE_TEMPLATE": "language_model",
     "ConditionedPairs": "conditioned_pairs",
     "ConditioningExperiment": "experiment",
@@ -44,15 +54,21 @@ _WHERE = {
     "HeldOutPair": "held_out_judges",
     "LabelPermutation": "diagonal_test",
     "LanguageModel": "language_model",
+    "LayerwiseAverage": "layerwise_averaging",
+    "Lora": "adapter_settings",
     "MonteCarloKL": "sampled_kl",
+    "PromptTuning": "adapter_settings",
     "SequenceClassifier": "sequence_classifier",
     "SequenceLogProbs": "sequence_log_probs",
     "TextReward": "text_rewards",
+    "adapter_soup": "soups",
     "condition": "experiment_run",
     "cross_scores": "cross_scoring",
     "distinct_n": "text_diversity",
     "held_out_pair": "held_out_judges",
     "label_permutation": "diagonal_test",
+    "layerwise_average": "layerwise_averaging",
+    "model_soup": "soups",
     "monte_carlo_kl": "sampled_kl",
     "refuse_optimised": "held_out_judges",
     "reward_function": "trl_rewards",
@@ -63,6 +79,9 @@ _WHERE = {
 }
 
 if TYPE_CHECKING:
+    from pluralism.policy.lm.adapter_bank import AdapterBank
+    from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
+    from pluralism.policy.lm.adapters import Adapter
     from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
     from pluralism.policy.lm.cross_scoring import CrossScores, cross_scores
     from pluralism.policy.lm.diagonal_test import LabelPermutation, label_permutation
@@ -72,9 +91,11 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.generations import Generations
     from pluralism.policy.lm.held_out_judges import HeldOutPair, held_out_pair, refuse_optimised
     from pluralism.policy.lm.language_model import BASE_TEMPLATE, LanguageModel
+    from pluralism.policy.lm.layerwise_averaging import LayerwiseAverage, layerwise_average
     from pluralism.policy.lm.sampled_kl import MonteCarloKL, monte_carlo_kl
     from pluralism.policy.lm.sequence_classifier import SequenceClassifier
     from pluralism.policy.lm.sequence_log_probs import SequenceLogProbs
+    from pluralism.policy.lm.soups import adapter_soup, model_soup
     from pluralism.policy.lm.text_diversity import distinct_n, self_bleu
     from pluralism.policy.lm.text_rewards import TextReward
     from pluralism.policy.lm.trl_rewards import reward_function, reward_functions

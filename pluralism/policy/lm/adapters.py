@@ -12,6 +12,7 @@ import torch
 
 from pluralism.errors import ModelFileError, UsageError
 from pluralism.extras import require
+from pluralism.policy.lm.library_warnings import without_rename_warnings
 from pluralism.policy.lm.shared_weights import shared_copy
 
 __all__ = ["ADAPTER_NAME", "Adapter"]
@@ -102,7 +103,8 @@ class Adapter:
         """
         peft = _peft()
         try:
-            network = peft.get_peft_model(shared_copy(base), _for(self.config, trained), adapter_name=ADAPTER_NAME)
+            with without_rename_warnings():
+                network = peft.get_peft_model(shared_copy(base), _for(self.config, trained), adapter_name=ADAPTER_NAME)
             found = peft.set_peft_model_state_dict(network, dict(self.weights), adapter_name=ADAPTER_NAME)
         except (ValueError, RuntimeError, KeyError) as cause:
             raise _misfit(str(cause)) from cause

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from pluralism.extras import require
+from pluralism.llm.pretrained import quiet
+from pluralism.policy.lm.library_warnings import without_rename_warnings
 
-__all__ = ["kept_random_states", "progress_callback", "quiet_trainer", "silence"]
+__all__ = ["kept_random_states", "progress_callback", "quiet_trainer", "silence", "undisturbed"]
 
 
 @functools.cache
@@ -69,3 +71,11 @@ def kept_random_states() -> Iterator[None]:
     finally:
         random.setstate(held)
         np.random.set_state(arrays)  # noqa: NPY002
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Train with nothing on the screen, and leave the random numbers of others alone."""
+    library = require("transformers", extra="lm", purpose="Training a language model")
+    with kept_random_states(), quiet(library), without_rename_warnings():
+        yield

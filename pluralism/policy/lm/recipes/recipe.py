@@ -9,8 +9,6 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,17 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from pluralism.embeddings.progress import ProgressOption, reporter
-from pluralism.errors import UsageError
-from pluralism.extras import require
+from pluralism.errors import LanguageModelError, UsageError
 from pluralism.llm.device import choose_dtype
-from pluralism.llm.pretrained import quiet
 from pluralism.policy.lm.adapter_settings import AdapterSettings
 from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.recipes.quiet_trainer import (
-    kept_random_states,
     progress_callback,
     quiet_trainer,
     silence,
+    undisturbed,
 )
 from pluralism.policy.lm.recipes.training_folder import TrainingFolder
 from pluralism.policy.lm.recipes.training_rows import choose_rows
@@ -223,6 +219,8 @@ class Recipe(ABC):
             Columns are missing, there are no rows (of this group), or a row cannot be used.
         UsageError
             `out` holds another training or other files, or the recipe cannot train this model.
+        LanguageModelError
+            The training diverged.
         """
         source = choose_rows(data, self.columns, group=group)
         rows = self._rows(model, source)
@@ -231,7 +229,7 @@ class Recipe(ABC):
         name = f"{model.name} {self.name}" + ("" if group is None else f" {group}")
         if folder.finished:
             return folder.load(model, name)
-        with _undisturbed(), reporter(progress, f"Training {name}") as report:
+        with undisturbed(), reporter(progress, f"Training {name}") as report:
             network, adapter = self._trained(model)
             trainer = self._trainer(
                 network, self._reference(model, reference), model, rows, folder.checkpoints, adapter=adapter
@@ -239,6 +237,12 @@ class Recipe(ABC):
             trainer.add_callback(progress_callback(report))
             trainer.train(resume_from_checkpoint=folder.newest_checkpoint())
             result = replace(model, network=self._finished(model, trainer), name=name)
+            if not all(bool(weight.isfinite().all()) for weight in weights_of(result.network).values()):
+                raise LanguageModelError(
+                    "The training diverged: weights are not finite.",
+                    where=str(folder.folder),
+                    fix="Set a smaller learning_rate, and choose an empty folder.",
+                )
             folder.keep(result, trainer.state.log_history)
         return result
 
@@ -263,7 +267,7 @@ class Recipe(ABC):
         """
         rows = self._rows(model, choose_rows(data, self.columns, group=group))
         other = shared_copy((reference or model).network) if self._compares() else None
-        with _undisturbed(), tempfile.TemporaryDirectory() as folder:
+        with undisturbed(), tempfile.TemporaryDirectory() as folder:
             trainer = self._trainer(shared_copy(model.network), other, model, rows, Path(folder))
             return float(trainer.evaluate(eval_dataset=rows)["eval_loss"])
 
@@ -340,13 +344,6 @@ class Recipe(ABC):
             "reference": None if reference is None else weights_digest(reference.network),
             "data": hashlib.sha256(json.dumps(rows.to_dict()).encode()).hexdigest(),
         }
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Train with nothing on the screen, and leave the random numbers of others alone."""
-    with kept_random_states(), quiet(require("transformers", extra="lm", purpose="Training a language model")):
-        yield
 
 
 def _all_weights(network: Any) -> Any:

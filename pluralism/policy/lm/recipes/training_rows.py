@@ -236,11 +236,11 @@ def _answer(cell: Any, name: str, where: str) -> str:
 
 
 def _roles(cell: Any, where: str, fix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    pairs = [(m.get("role"), m.get("content")) if isinstance(m, Mapping) else (None, None) for m in _listed(cell)]
-    if not pairs or not all(isinstance(part, str) for pair in pairs for part in pair):
-        raise DataError(f"{str(cell)[:60]!r} is neither a text nor messages.", where=where, fix=fix)
-    return tuple(role for role, _ in pairs), tuple(content for _, content in pairs)
-
-
-def _listed(cell: Any) -> Sequence[Any]:
-    return cell if isinstance(cell, list) else ()
+    roles, contents = [], []
+    for message in cell if isinstance(cell, list) and cell else [None]:
+        role, content = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
+        if not (isinstance(role, str) and isinstance(content, str)):
+            raise DataError(f"{str(cell)[:60]!r} is neither a text nor messages.", where=where, fix=fix)
+        roles.append(role)
+        contents.append(content)
+    return tuple(roles), tuple(contents)

@@ -51,7 +51,11 @@ class UnpairedRecipe(Recipe):
                 fix="Give thumbs both up and down: there is no contrast.",
             )
         prompts, answers = token_rows(model, answered(source, ("completion",)), source.name, max_tokens=self.max_tokens)
-        columns = {"prompt_ids": prompts, "completion_ids": answers["completion"], "label": labels}
+        columns: dict[str, list[Any]] = {
+            "prompt_ids": prompts,
+            "completion_ids": answers["completion"],
+            "label": labels,
+        }
         columns |= self._more(source, labels)
         # Rows that come sorted would make batches of thumbs up alone.
         order = as_generator(self.rng, "order of thumbs").permutation(source.n_rows)

@@ -30,24 +30,19 @@ def test_pairs_are_sorted_by_falling_gap_or_by_stage(graded):
         CurryDPO(stages=0)
 
 
-def by_hand(stage, model, graded, place):
-    first = stage.train(model, [graded[3], graded[1]], place / "first")
-    return first, stage.train(first, [graded[2], graded[0]], place / "second")
-
-
 @pytest.mark.parametrize("adapter", [None, Lora(rank=2)])
 def test_each_stage_goes_on_from_the_one_before(tiny_lm, graded, tmp_path, adapter):
-    stage = DPO(
-        learning_rate=1e-3 if adapter is None else 1e-2, max_steps=2, batch_size=2, log_every=1, adapter=adapter
-    )
-    trained = CurryDPO(stage=stage, stages=2).train(tiny_lm, graded, tmp_path / "all")
-    first, second = by_hand(stage, tiny_lm, graded, tmp_path)
+    rate = 1e-3 if adapter is None else 1e-2
+    stage = DPO(learning_rate=rate, max_steps=2, batch_size=2, log_every=1, adapter=adapter)
+    trained = CurryDPO(stage=stage, stages=2).train(tiny_lm, graded, tmp_path)
+    first = stage.train(tiny_lm, [graded[3], graded[1]], tmp_path / "stage-0")
+    second = stage.train(first, [graded[2], graded[0]], tmp_path / "by hand")
     for name, weight in weights_of(trained.network).items():
         assert torch.equal(weight, weights_of(second.network)[name])
+    assert stage.loss(second, graded, reference=tiny_lm) < stage.loss(first, graded, reference=tiny_lm) < np.log(2)
     # The loss of a policy beside itself: the reference has moved up.
     for number in (0, 1):
-        log = training_history(tmp_path / "all" / f"stage-{number}")
+        log = training_history(tmp_path / f"stage-{number}")
         assert log["loss"][0].as_py() == pytest.approx(np.log(2), rel=1e-5)
     if adapter is not None:
         assert Adapter.of(trained.network).config.r == 2
-        assert stage.loss(second, graded, reference=tiny_lm) < stage.loss(first, graded, reference=tiny_lm)

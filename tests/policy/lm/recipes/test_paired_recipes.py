@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datasets
 import numpy as np
 import pytest
 import tiny_lm as models
 import torch
 
-from pluralism.errors import DataError, DataWarning, UsageError
+from pluralism.errors import DataError, DataWarning, LanguageModelError, UsageError
 from pluralism.policy import sppo_loss
 from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.recipes import (
@@ -88,6 +89,27 @@ def test_training_prefers_what_was_chosen_and_leaves_the_start_alone(tiny_lm, pa
     assert not (tmp_path / "a" / "checkpoints").exists()
 
 
+def test_nothing_is_sent_printed_or_written_elsewhere(tiny_lm, pairs, tmp_path, monkeypatch, capfd):
+    from trl.trainer import base_trainer
+
+    def sent(*args, **options):
+        raise AssertionError("telemetry")
+
+    monkeypatch.setattr(base_trainer, "send_telemetry", sent)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    DPO(epochs=2, batch_size=4, save_every=1).train(tiny_lm, pairs, tmp_path / "run", group="a")
+    assert capfd.readouterr() == ("", "")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+    assert training_history(tmp_path / "run")["step"].to_pylist()[-1] == 2
+
+
+def test_a_training_that_diverges_is_refused(tiny_lm, pairs, tmp_path):
+    with pytest.raises(LanguageModelError, match="The training diverged"):
+        DPO(learning_rate=1e30, schedule="constant", max_steps=3).train(tiny_lm, pairs, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_folder_of_another_training_is_refused(tiny_lm, other_lm, pairs, tmp_path):
     quick = DPO(max_steps=1, batch_size=4)
     quick.train(tiny_lm, pairs, tmp_path / "run", group="a")
@@ -148,8 +170,9 @@ def test_messages_are_read_as_texts_and_system_messages(tiny_lm, other_lm):
     said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text["prompt"]}]
     spoken = {side: [{"role": "assistant", "content": text[side]}] for side in ("chosen", "rejected")}
     messages = [{"prompt": said, **spoken}]
-    both = [DPO().loss(other_lm, rows, reference=tiny_lm) for rows in ([text], messages)]
-    assert both[0] == both[1]
+    forms = ([text], messages, datasets.Dataset.from_list(messages), datasets.Dataset.from_list([text]))
+    losses = [DPO().loss(other_lm, rows, reference=tiny_lm) for rows in forms]
+    assert losses == [losses[0]] * 4 and losses[0] != pytest.approx(np.log(2))
     with pytest.raises(DataError, match="both in the prompt and in the column system"):
         DPO().loss(other_lm, [{**messages[0], "system": "Be brief."}], reference=tiny_lm)
     with pytest.raises(DataError, match="turns of a prompt are user, user"):
