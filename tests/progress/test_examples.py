@@ -33,6 +33,13 @@ def test_a_trained_policy_comes_near_the_optimum(repository: Path, tmp_path: Pat
     assert optimum == pytest.approx(expected, rel=0.1)
 
 
+def test_a_library_of_reinforcement_learning_trains_in_them(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3", reason="the example needs: pip install stable-baselines3")
+    found = list(map(float, re.findall(r"\d\.\d{4}", run(repository, "progress_stable_baselines.py", tmp_path))))
+    trained, optimum, _, following, frozen = found
+    assert optimum < trained < optimum + 0.75 * (following - optimum) and following < frozen
+
+
 def test_the_page_has_the_frontier_of_the_example(repository: Path, tmp_path: Path) -> None:
     out = run(repository, "progress_frontier.py", tmp_path)
     page = (repository / "docs" / "progress.md").read_text(encoding="utf-8")
