@@ -9,11 +9,14 @@ _NAMES = {
     "AgreementDisplay": "agreement_display",
     "ChoiceReport": "choice",
     "ComparisonDisplay": "comparison_display",
+    "ConditioningReport": "conditioning",
     "CovariateDisplay": "covariate_display",
+    "CrossDisplay": "cross_display",
     "DiscretionReport": "discretion",
     "FewShotDisplay": "few_shot_display",
     "GroupPreferences": "preferences",
     "GroupsDisplay": "groups_display",
+    "KLGainDisplay": "kl_gain_display",
     "MembershipDisplay": "membership_display",
     "PriorityDisplay": "priority_display",
     "ReliabilityDisplay": "reliability_display",
@@ -23,6 +26,7 @@ _NAMES = {
     "WelfareDisplay": "welfare_display",
     "WelfareFrontDisplay": "welfare_front_display",
     "build_choice_report": "choice",
+    "build_conditioning_report": "conditioning",
     "build_discretion_report": "discretion",
     "build_report": "build",
     "group_name": "palette",
@@ -33,11 +37,14 @@ __all__ = [
     "AgreementDisplay",
     "ChoiceReport",
     "ComparisonDisplay",
+    "ConditioningReport",
     "CovariateDisplay",
+    "CrossDisplay",
     "DiscretionReport",
     "FewShotDisplay",
     "GroupPreferences",
     "GroupsDisplay",
+    "KLGainDisplay",
     "MembershipDisplay",
     "PriorityDisplay",
     "ReliabilityDisplay",
@@ -47,6 +54,7 @@ __all__ = [
     "WelfareDisplay",
     "WelfareFrontDisplay",
     "build_choice_report",
+    "build_conditioning_report",
     "build_discretion_report",
     "build_report",
     "group_name",
@@ -58,10 +66,13 @@ if TYPE_CHECKING:
     from pluralism.reports.build import build_report
     from pluralism.reports.choice import ChoiceReport, build_choice_report
     from pluralism.reports.comparison_display import ComparisonDisplay
+    from pluralism.reports.conditioning import ConditioningReport, build_conditioning_report
     from pluralism.reports.covariate_display import CovariateDisplay
+    from pluralism.reports.cross_display import CrossDisplay
     from pluralism.reports.discretion import DiscretionReport, build_discretion_report
     from pluralism.reports.few_shot_display import FewShotDisplay
     from pluralism.reports.groups_display import GroupsDisplay
+    from pluralism.reports.kl_gain_display import KLGainDisplay
     from pluralism.reports.membership_display import MembershipDisplay
     from pluralism.reports.palette import group_name
     from pluralism.reports.preferences import GroupPreferences, group_preferences

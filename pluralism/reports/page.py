@@ -36,6 +36,9 @@ _FIGURES = {
     "front": "Mean gain and the worst group's",
     "priority": "Priorities of principles by annotator",
     "tournament": "Which principle beats which",
+    "cross": "Win rates of what was made for each group",
+    "gains": "What each group gains",
+    "kl": "Win rate against distance from the reference",
 }
 
 
