@@ -16,7 +16,7 @@ from pluralism.errors import UsageError
 from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows, token_budget
 from pluralism.policy.lm.token_draws import Draws, Raw
 
-__all__ = ["Sampling", "continue_tokens"]
+__all__ = ["Sampling", "continue_tokens", "has_virtual_tokens"]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def continue_tokens(
     log_probs = np.zeros(len(prompts))
     done = 0
     # PEFT puts virtual tokens before the padding and drops positions: only prompts of one length can share a batch.
-    alike = _has_virtual_tokens(network)
+    alike = has_virtual_tokens(network)
     if alike and processors and len({len(prompt) for prompt in prompts}) > 1:
         raise UsageError(
             "Prompts of different lengths cannot run together under a prompt adapter.",
@@ -153,7 +153,8 @@ def _continue(
         yield tuple(row[:end]), float(values[:end].sum())
 
 
-def _has_virtual_tokens(network: Any) -> bool:
+def has_virtual_tokens(network: Any) -> bool:
+    """Whether an adapter puts virtual tokens before whatever is read."""
     config = getattr(network, "active_peft_config", None)
     return config is not None and bool(config.is_prompt_learning)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pluralism.policy.lm.batched_generation import has_virtual_tokens
 from pluralism.policy.lm.conditioning.contrastive_logits import Contrast, check_contrast, contrast
 from pluralism.policy.lm.conditioning.prompt_rows import PromptRows
 from pluralism.policy.lm.teacher_forcing import evaluating
@@ -22,7 +23,7 @@ __all__ = ["ContrastiveGuidance"]
 class ContrastiveGuidance:
     """A logits processor that turns the logits of the generating model into the contrast with another.
 
-    The other model keeps its own cache: each step it reads one token more.
+    The other model keeps its own cache: each step it reads one token more. With a tuned prompt it reads all anew.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class ContrastiveGuidance:
         self.scale = float(scale)
         self._rows = PromptRows(model, prompts, system=system)
         self._ids: Any = None
-        self._mask: Any = None
+        self._starts: Any = None
         self._cache: Any = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -67,30 +68,33 @@ class ContrastiveGuidance:
     def _logits(self, input_ids: Tensor) -> Tensor:
         ids = input_ids.to(self.network.device)
         goes_on = self._ids is not None and torch.equal(ids[:, :-1], self._ids)
-        if goes_on:
-            self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
-        else:
-            starts = torch.tensor([place.start for place in self._rows.places(input_ids)], device=ids.device)
-            self._mask = (torch.arange(ids.shape[1], device=ids.device) >= starts[:, None]).long()
+        if not goes_on:
+            starts = [place.start for place in self._rows.places(input_ids)]
+            self._starts = torch.tensor(starts, device=ids.device)
             self._cache = None
         self._ids = ids
-        if _tunes_prompts(self.network):
-            # Its virtual tokens come before whatever is read, so it reads everything anew.
-            output = self.network(input_ids=ids, attention_mask=self._mask, use_cache=False, return_dict=True)
-        else:
-            places = (self._mask.cumsum(1) - 1).clamp_min(0)
-            read = 1 if self._cache is not None else ids.shape[1]
-            output = self.network(
-                input_ids=ids[:, -read:],
-                attention_mask=self._mask,
-                position_ids=places[:, -read:],
-                past_key_values=self._cache,
-                use_cache=True,
-                return_dict=True,
-            )
-            self._cache = output.past_key_values
+        if has_virtual_tokens(self.network):
+            return self._without_padding(ids)
+        mask = (torch.arange(ids.shape[1], device=ids.device) >= self._starts[:, None]).long()
+        places = (mask.cumsum(1) - 1).clamp_min(0)
+        read = 1 if self._cache is not None else ids.shape[1]
+        output = self.network(
+            input_ids=ids[:, -read:],
+            attention_mask=mask,
+            position_ids=places[:, -read:],
+            past_key_values=self._cache,
+            use_cache=True,
+            return_dict=True,
+        )
+        self._cache = output.past_key_values
         return output.logits[:, -1]
 
-
-def _tunes_prompts(network: Any) -> bool:
-    return bool(getattr(getattr(network, "active_peft_config", None), "is_prompt_learning", False))
+    def _without_padding(self, ids: Tensor) -> Tensor:
+        """Logits where virtual tokens would stand before the padding: rows of one length are read together, anew."""
+        logits: Any = None
+        for start in self._starts.unique().tolist():
+            rows = self._starts == start
+            found = self.network(input_ids=ids[rows, start:], use_cache=False, return_dict=True).logits[:, -1]
+            logits = found.new_empty(len(ids), found.shape[1]) if logits is None else logits
+            logits[rows] = found
+        return logits

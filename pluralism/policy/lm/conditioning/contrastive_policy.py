@@ -10,7 +10,7 @@ from pluralism.policy.lm.conditioning.conditioner import check_groups, known_gro
 from pluralism.policy.lm.conditioning.contrastive_guidance import ContrastiveGuidance
 from pluralism.policy.lm.conditioning.contrastive_logits import Contrast, check_contrast
 from pluralism.policy.lm.conditioning.contrastive_teacher import check_same_tokens
-from pluralism.policy.lm.conditioning.step_log_probs import StepLogProbs
+from pluralism.policy.lm.conditioning.rows import generate_guided
 
 if TYPE_CHECKING:
     from pluralism.policy.lm.generations import Generations
@@ -79,14 +79,14 @@ class ContrastiveDecoding:
         other = self.other[group] if isinstance(self.other, Mapping) else self.other
         check_same_tokens(model, other)
         guidance = ContrastiveGuidance(model, other, prompts, contrast=self.contrast, scale=self.scale)
-        steps = StepLogProbs()
-        made = model.generate(
+        return generate_guided(
+            model,
             prompts,
+            guidance,
             n=n,
             max_tokens=max_tokens,
             temperature=temperature,
             top_p=top_p,
-            processors=[guidance, steps],
+            system=None,
             rng=rng,
         )
-        return steps.into(made)

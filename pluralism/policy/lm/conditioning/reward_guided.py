@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pluralism.policy.lm.conditioning.conditioner import check_groups, known_group
 from pluralism.policy.lm.conditioning.reward_calls import Reward
 from pluralism.policy.lm.conditioning.reward_guidance import Others, RewardGuidance, check_guidance
-from pluralism.policy.lm.conditioning.step_log_probs import StepLogProbs
+from pluralism.policy.lm.conditioning.rows import generate_guided
 
 if TYPE_CHECKING:
     from pluralism.policy.lm.generations import Generations
@@ -91,15 +91,14 @@ class RewardGuided:
             others=self.others,
             system=system,
         )
-        steps = StepLogProbs()
-        made = self.model.generate(
+        return generate_guided(
+            self.model,
             prompts,
+            guidance,
             n=n,
             max_tokens=max_tokens,
             temperature=temperature,
             top_p=top_p,
             system=system,
-            processors=[guidance, steps],
             rng=rng,
         )
-        return steps.into(made)
