@@ -27,6 +27,35 @@ def test_agents_run_and_stand_on_a_leaderboard(call, tmp_path):
     assert again.document["results"][0]["score"] == first.document["results"][0]["score"]
 
 
+def test_a_killed_run_goes_on(call, tmp_path, monkeypatch):
+    from pluralism.progress import comparison
+    from pluralism.progress.agent_run import run_agent
+
+    ran = []
+
+    def watched(task, agent, seeds, *, name):
+        ran.append(name)
+        if len(ran) == 2:
+            raise KeyboardInterrupt
+        return run_agent(task, agent, seeds, name=name)
+
+    monkeypatch.setattr(comparison, "run_agent", watched)
+    command = ["progress", "run", "--agent", "pooled,lifelong", "--seeds", "3", "--set", "dims=2", "--out", tmp_path]
+    assert call(*command, "--json").code != 0
+    assert not list(tmp_path.glob("*.json")) and len(list(tmp_path.glob(".unfinished/*/*"))) == 1
+    result = call(*command, "--json")
+    assert result.code == 0 and len(list(tmp_path.glob("*.json"))) == 1 and not (tmp_path / ".unfinished").exists()
+    # pooled was kept; what was interrupted, the reference, persistence and the oracle ran.
+    assert ran == ["pooled", "lifelong", "lifelong", "frozen", "persistence", "kalman"]
+
+
+def test_elections_and_questions_in_words_are_settings(call):
+    panel = ["--set", "survey_noise=none", "--set", "n_votes=6", "--set", "voters=panel", "--set", "items=worded"]
+    sizes = ["--seeds", "1", "--set", "dims=4", "--set", "n_periods=3", "--json"]
+    result = call("progress", "run", "--agent", "low_rank_vote:rule=schulze;weights=free", *panel, *sizes)
+    assert result.code == 0 and result.document["settings"]["voters"] == "panel"
+
+
 def test_a_table_is_a_process(call, tmp_path):
     path = tmp_path / "series.csv"
     rng = np.random.default_rng(0)
@@ -55,6 +84,11 @@ def test_mistakes_are_told_without_a_traceback(call, tmp_path):
         (["run", "--set", "survey_noise=none"], "Nobody is asked anything"),
         (["run", "--set", "epochs=[1]"], "epochs must be two numbers"),
         (["run", "--set", "items=3"], "items must be an ItemBank"),
+        (["run", "--set", "items=few"], "no items 'few'"),
+        (["run", "--set", "checkpoint=x"], "no setting 'checkpoint'"),
+        (["run", "--set", "voters=panel"], "nobody votes"),
+        (["run", "--agent", "low_rank_vote:rule=dice"], "no rule 'dice'"),
+        (["run", "--agent", "lifelong_dpo", "--set", "n_votes=2"], "no words"),
         (["run", "--process", "spiral"], "no value process"),
         (["run", "--process", tmp_path / "none.csv"], "no such file"),
         (["leaderboard", tmp_path], "no comparisons"),
