@@ -11,6 +11,7 @@ from pluralism.errors import UsageError
 from pluralism.progress.agents.agent import Agent
 from pluralism.progress.agents.extrapolation import DampedTrend, Extrapolative, StraightLine
 from pluralism.progress.agents.kalman import LQG, Kalman
+from pluralism.progress.agents.language_model import ExtrapolativeDPO, LifelongDPO
 from pluralism.progress.agents.low_rank_vote import LowRankVote
 from pluralism.progress.agents.naive import Frozen, Lifelong, Persistence, Pooled, Uniform
 from pluralism.progress.agents.oracles import Clairvoyant, History, Lead, Riccati, StateOracle
@@ -36,6 +37,8 @@ _CLASSES: dict[str, Callable[..., Agent]] = {
         RewardModel,
         VoteFilter,
         LowRankVote,
+        LifelongDPO,
+        ExtrapolativeDPO,
         Clairvoyant,
         StateOracle,
         Riccati,
