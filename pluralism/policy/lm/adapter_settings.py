@@ -61,6 +61,24 @@ class Lora:
             target_modules=self.layers if isinstance(self.layers, str) else list(self.layers),
         )
 
+    def check(self, network: Any) -> None:
+        """Refuse layers that a network does not have, and its output head, which trainers of TRL read past.
+
+        Raises
+        ------
+        UsageError
+        """
+        if isinstance(self.layers, str):
+            return
+        head = network.get_output_embeddings()
+        for layer in self.layers:
+            found = [part for name, part in network.named_modules() if f".{name}".endswith(f".{layer}")]
+            if not found or any(part is head for part in found):
+                raise UsageError(
+                    f"A LoRA cannot change {layer!r} here: it is {'the output head' if found else 'no layer'}.",
+                    fix='Name other layers, or use layers="all-linear".',
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTuning:
@@ -94,6 +112,9 @@ class PromptTuning:
         """
         peft = require("peft", extra="lm", purpose="An adapter")
         return peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens)
+
+    def check(self, network: Any) -> None:
+        """Any network takes a prompt."""
 
 
 AdapterSettings = Lora | PromptTuning

@@ -41,6 +41,14 @@ __all__ = ["Recipe"]
 _HARMLESS = ("save_every", "log_every")
 """Settings that do not change the result."""
 
+_SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "inverse_sqrt": "inverse_sqrt",
+    "constant": "constant_with_warmup",
+}
+"""Names of schedules, and those of transformers, whose "constant" knows no warm-up."""
+
 _CHECKPOINTING = "activation_checkpointing"
 """What newer versions of transformers call gradient checkpointing, and warn where it has its old name."""
 
@@ -62,7 +70,7 @@ class Recipe(ABC):
     accumulation : int
         Batches that make one step.
     schedule : str
-        How the learning rate falls: ``linear``, ``cosine``, ``constant`` or another name that transformers knows.
+        How the learning rate falls: ``linear``, ``cosine``, ``inverse_sqrt`` or ``constant``.
     warmup : float
         Share of the steps in which it rises first, from 0 and below 1.
     weight_decay : float
@@ -123,6 +131,10 @@ class Recipe(ABC):
                 f"warmup={self.warmup!r}, weight_decay={self.weight_decay!r} are not possible.",
                 fix="warmup is from 0 and below 1, weight_decay at least 0.",
             )
+        if self.schedule not in _SCHEDULES:
+            raise UsageError(
+                f"schedule={self.schedule!r} is not possible.", fix=f"It is one of {', '.join(_SCHEDULES)}."
+            )
         if isinstance(self.rng, bool) or not isinstance(self.rng, int) or self.rng < 0:
             raise UsageError(
                 f"rng={self.rng!r} is not possible.", fix="Give an int: a resumed training needs it again."
@@ -157,7 +169,7 @@ class Recipe(ABC):
             "per_device_train_batch_size": self.batch_size,
             "per_device_eval_batch_size": self.batch_size,
             "gradient_accumulation_steps": self.accumulation,
-            "lr_scheduler_type": self.schedule,
+            "lr_scheduler_type": _SCHEDULES[self.schedule],
             "warmup_steps": self.warmup,
             "weight_decay": self.weight_decay,
             "max_grad_norm": self.clip,
@@ -266,7 +278,7 @@ class Recipe(ABC):
             What the policy is compared with; itself by default.
         """
         rows = self._rows(model, choose_rows(data, self.columns, group=group))
-        other = shared_copy((reference or model).network) if self._compares() else None
+        other = _compared((reference or model).network) if self._compares() else None
         with undisturbed(), tempfile.TemporaryDirectory() as folder:
             trainer = self._trainer(shared_copy(model.network), other, model, rows, Path(folder))
             return float(trainer.evaluate(eval_dataset=rows)["eval_loss"])
@@ -315,6 +327,7 @@ class Recipe(ABC):
         if self.adapter is None:
             return _all_weights(network), None
         if not Adapter.is_on(network):
+            self.adapter.check(network)
             return shared_copy(network), self.adapter.config()
         held = Adapter.of(network).config
         if type(held) is not type(self.adapter.config()):
@@ -328,7 +341,7 @@ class Recipe(ABC):
         if not self._compares() or (reference is None and self.adapter is not None):
             # With an adapter, the trainer takes the reference from the same network without what is trained.
             return None
-        return shared_copy((reference or model).network)
+        return _compared((reference or model).network)
 
     def _finished(self, model: LanguageModel, trainer: Any) -> Any:
         network = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -344,6 +357,20 @@ class Recipe(ABC):
             "reference": None if reference is None else weights_digest(reference.network),
             "data": hashlib.sha256(json.dumps(rows.to_dict()).encode()).hexdigest(),
         }
+
+
+def _compared(network: Any) -> Any:
+    """A reference that the trainers of TRL can run: they know none that is a network of PEFT."""
+    body = shared_copy(network)
+    if not Adapter.is_on(body):
+        return body
+    if not hasattr(body, "merge_and_unload"):
+        raise UsageError(
+            "A model with a tuned prompt cannot be the reference.",
+            fix="Take its base as reference, or train the same prompt further: the start is then its own reference.",
+        )
+    # The layers of a LoRA stand in the network itself.
+    return body.get_base_model()
 
 
 def _all_weights(network: Any) -> Any:

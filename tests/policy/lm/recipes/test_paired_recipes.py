@@ -205,7 +205,14 @@ def test_settings_that_cannot_work():
         recipe_by_name("dop")
     with pytest.raises(UsageError, match="no setting 'gamma'"):
         recipe_by_name("dpo", gamma=1)
-    for wrong in ({"beta": 0}, {"batch_size": 0}, {"warmup": 1.0}, {"rng": None}, {"learning_rate": -1}):
+    for wrong in (
+        {"beta": 0},
+        {"batch_size": 0},
+        {"warmup": 1.0},
+        {"rng": None},
+        {"learning_rate": -1},
+        {"schedule": "wiggly"},
+    ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             DPO(**wrong)
     for make in (
