@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -172,5 +172,5 @@ def check_guidance(strength: float, top_k: int, lookahead: int, others: str) -> 
         raise UsageError(f"others={others!r} is not possible.", fix='It is "dropped" or "kept".')
 
 
-def _silent(done: int, total: int) -> Any:
+def _silent(done: int, total: int) -> None:
     """Rollouts show no progress of their own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 from typing import Any
 
 import torch
@@ -55,4 +56,11 @@ def distillation_trainer(beta: float) -> type:
         loss = divergence.sum() / max(len(divergence), 1)
         return (loss, outputs) if return_outputs else loss
 
-    return type(base.__name__, (base,), {"__init__": start, "compute_loss": compute_loss})
+    def training_step(self: Any, *args: Any, **options: Any) -> Any:
+        with warnings.catch_warnings():
+            # TRL asks transformers under a name that is on its way out.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            return base.training_step(self, *args, **options)
+
+    methods = {"__init__": start, "compute_loss": compute_loss, "training_step": training_step}
+    return type(base.__name__, (base,), methods)

@@ -88,11 +88,11 @@ def test_two_tokens_have_the_probability_of_brute_force(tiny_lm):
 
 
 def test_greedy_decoding_is_the_best_candidate_at_each_step(tiny_lm):
-    options = {"strength": 3.0, "top_k": 4, "lookahead": 4, "others": "dropped"}
-    made = RewardGuided(tiny_lm, {"a": letters}, **options).generate(PROMPTS, "a", max_tokens=5, temperature=0)
+    options = {"strength": 3.0, "top_k": 3, "lookahead": 3, "others": "dropped"}
+    made = RewardGuided(tiny_lm, {"a": letters}, **options).generate(PROMPTS, "a", max_tokens=4, temperature=0)
     for k, prompt in enumerate(PROMPTS):
         written = []
-        while len(written) < 5 and (not written or written[-1] not in tiny_lm.ends):
+        while len(written) < 4 and (not written or written[-1] not in tiny_lm.ends):
             written.append(int(by_hand(tiny_lm, prompt, written, **options).argmax()))
         assert made.tokens[k] == tuple(written)
 
@@ -131,7 +131,7 @@ def test_one_call_of_the_reward_a_step_and_none_for_what_is_shared_or_ended(tiny
 def test_what_is_written_does_not_depend_on_the_batches(tiny_lm):
     one = RewardGuidance(tiny_lm, PROMPTS, letters, top_k=4, lookahead=2)
     texts = [
-        tiny_lm.generate(PROMPTS, n=2, max_tokens=6, processors=[one], rng=1, batch_size=size).texts
+        tiny_lm.generate(PROMPTS, n=2, max_tokens=4, processors=[one], rng=1, batch_size=size).texts
         for size in (1, 3, None)
     ]
     assert texts[0] == texts[1] == texts[2]
@@ -152,11 +152,12 @@ def test_log_probs_of_the_policy_do_not_depend_on_the_batches(tiny_lm):
 def test_guidance_serves_the_group_that_it_is_for(tiny_lm):
     rewards = {"warm": lambda prompts, responses: [float("friend" in text) for text in responses]}
     rewards["plain"] = lambda prompts, responses: [-float("friend" in text) for text in responses]
-    guided = RewardGuided(tiny_lm, rewards, strength=8.0, top_k=4, lookahead=6)
+    guided = RewardGuided(tiny_lm, rewards, strength=8.0, top_k=3, lookahead=6)
     assert isinstance(guided, Conditioner) and guided.groups == ("warm", "plain")
+    texts = {group: guided.generate(PROMPTS, group, max_tokens=20, rng=0).texts for group in rewards}
     share = {
-        (group, judge): np.mean(judge_of(PROMPTS, guided.generate(PROMPTS, group, max_tokens=40, rng=0).texts))
-        for (group, _), (judge, judge_of) in itertools.product(rewards.items(), rewards.items())
+        (group, judge): np.mean(judge_of(PROMPTS, texts[group]))
+        for group, (judge, judge_of) in itertools.product(texts, rewards.items())
     }
     assert share["warm", "warm"] == 1.0 and share["plain", "plain"] == 0.0
 
