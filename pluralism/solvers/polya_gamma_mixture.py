@@ -215,13 +215,14 @@ def fit_bayesian_mixture(
     placed = user_points(problem, n_groups, terms, gram) if n_groups > 1 else None
     found: dict[int, _Climb] = {}
     bounds: dict[int, float] = {}
-    for k in starts or range(1, n_groups + 1):
+    numbers = starts or tuple(range(1, n_groups + 1))
+    for k in numbers:
         runs = [
             _pilot(problem, labels, k, terms, axes, concentration, learning, centre, 1e-4 * scale)
             for labels in _labellings(problem, k, terms, gram, rng, n_init, placed)
         ]
         found[k] = min(runs, key=lambda climb: climb.path[-1])
-        bounds[k] = found[k].tight_value(axes)
+        bounds[k] = found[k].tight_value(axes) if len(numbers) > 1 else found[k].path[-1]
         if on_round is not None:
             on_round(f"start/{k}", 0, bounds[k])
         if k - min(bounds, key=lambda j: bounds[j]) >= PATIENCE:
