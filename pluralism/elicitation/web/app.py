@@ -26,7 +26,7 @@ from pluralism.elicitation.web.guards.head_requests import HeadRequests
 from pluralism.elicitation.web.guards.headers import SecurityHeaders
 from pluralism.elicitation.web.guards.rate_limit import Buckets
 from pluralism.elicitation.web.guards.request_log import RequestLog, log_failure
-from pluralism.elicitation.web.guards.session_cookie import SessionMiddleware
+from pluralism.elicitation.web.guards.session_cookie import SessionMiddleware, session_of
 from pluralism.elicitation.web.pages import (
     joining,
     organiser_entry,
@@ -197,8 +197,9 @@ def _add_errors(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     refused = error if isinstance(error, StarletteHTTPException) else HTTPException(500)
     why = _WHY.get(refused.status_code) or _WHY_REFUSED.get(refused.detail, "access")
-    # Whoever was away for too long finds what they wrote meanwhile.
-    kept = await sent_words(request) if refused.detail in _ENDED else ""
+    # Whoever was away for too long, or sent too much at once, finds what they wrote; strangers' forms are not read.
+    hasty = refused.status_code == 429 and bool(session_of(request).participant)
+    kept = await sent_words(request) if hasty or refused.detail in _ENDED else ""
     response = failed(request, refused.status_code, why, kept=kept)
     response.headers.update(refused.headers or {})
     return response

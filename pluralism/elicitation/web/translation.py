@@ -86,6 +86,16 @@ class Translator:
         text = self._texts[key]
         return text.format(**values) if values else text
 
+    def number(self, value: int) -> str:
+        """A whole number as the language writes it.
+
+        Examples
+        --------
+        >>> Translator("de").number(4000)
+        '4.000'
+        """
+        return f"{value:,}".replace(",", self._texts["language.thousands"])
+
 
 def _folder() -> Any:
     return files("pluralism.elicitation.web").joinpath("translations")

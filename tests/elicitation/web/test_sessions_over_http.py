@@ -10,6 +10,7 @@ from live_service import live_service
 from web_studies import age
 
 from pluralism.elicitation.web.bots.study_of_bots import play_study
+from pluralism.elicitation.web.guards.rate_limit import Buckets
 from pluralism.errors import StorageError
 
 
@@ -181,7 +182,7 @@ def test_what_was_typed_stands_there_again_where_it_does_not_fit(live):
     somebody.talk("/interview/answer")
     long = "wort " * 1_000
     assert somebody.fill("/interview/answer", text=long).status == 409
-    assert "Höchstens 4,000 Zeichen" in somebody.text and long.strip() in somebody.page
+    assert "Höchstens 4.000 Zeichen" in somebody.text and long.strip() in somebody.page
     somebody.fill("/interview/answer", text="   ")
     assert somebody.status == 409 and "hat nicht geklappt" in somebody.text
 
@@ -208,6 +209,22 @@ def test_where_nothing_can_be_written_the_words_come_back(live, monkeypatch):
         somebody.post("/interview/answer", [*form.hidden.items(), ("text", "A long and careful answer.")]).status == 303
     )
     assert somebody.go("/interview").text.count("A long and careful answer.") == 1
+
+
+def test_whoever_sent_too_much_at_once_finds_what_they_wrote(live):
+    study = live.study()
+    somebody = live.visitor()
+    somebody.join(live.link(study.id))
+    somebody.talk("/interview/answer")
+    form = somebody.answer.page().form("/interview/answer")
+    fields = urlencode([*form.hidden.items(), ("text", "A long and careful <answer>.")]).encode()
+    usual, live.app.state.buckets = live.app.state.buckets, Buckets(1e-6)
+    answer, wait = somebody._once("POST", "/interview/answer", fields)
+    assert answer.status == 429 and wait > 0 and "A long and careful &lt;answer&gt;." in answer.body.decode()
+    stranger, _ = live.visitor()._once("POST", "/interview/answer", fields)
+    assert stranger.status == 429 and "careful" not in stranger.body.decode()
+    live.app.state.buckets = usual
+    assert somebody._once("POST", "/interview/answer", fields)[0].status == 303
 
 
 def test_whoever_was_away_too_long_finds_what_they_wrote(live):

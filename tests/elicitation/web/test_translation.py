@@ -17,6 +17,7 @@ FOLDER = Path(web.__file__).parent
 TABS = "overview links people cards merges hypotheses graph differences answers exports proof log settings"
 MADE = {
     "language.name",
+    "language.thousands",
     *(f"graph_page.{name}" for name in PAGE_WORDS),
     *(f"phase.{name}" for name in PHASES),
     *(f"lint.rule.{rule.name}" for rule in RULES),

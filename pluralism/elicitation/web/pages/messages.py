@@ -24,7 +24,7 @@ def problem_of(error: PluralismError, t: Translator) -> str:
     """What to tell a participant about an error."""
     most = getattr(error, "most", None)
     if most is not None:
-        return t("error.too_long", most=f"{most:,}")
+        return t("error.too_long", most=t.number(most))
     return t("error.conflict" if isinstance(error, ConflictError) else "error.refused")
 
 

@@ -165,7 +165,7 @@ def _about(rows: list[dict[str, Any]], study: Study, t: Translator) -> list[tupl
         (
             questions[row["question"]],
             options.get((row["question"], row["option"]), t("survey.no_answer")),
-            t("answers.few") if row["count"] is None else f"{row['count']:,}",
+            t("answers.few") if row["count"] is None else t.number(row["count"]),
         )
         for row in rows
     ]

@@ -252,4 +252,4 @@ def _figures(request: Request, counts: Any) -> list[tuple[str, str, str]]:
         "fallbacks": t("count.fallbacks"),
     }
     numbers = {**counts.to_dict(), "done": counts.by_phase.get("done", 0)}
-    return [(name, label, f"{numbers[name]:,}") for name, label in labels.items()]
+    return [(name, label, t.number(numbers[name])) for name, label in labels.items()]
