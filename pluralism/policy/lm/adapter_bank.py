@@ -55,10 +55,7 @@ class AdapterBank:
 
     def __post_init__(self) -> None:
         check_groups(tuple(self.adapters))
-        if Adapter.is_on(self.base.network):
-            raise UsageError(
-                f"The base {self.base.name!r} has an adapter.", fix="Give the model that the adapters were trained on."
-            )
+        _check_base(self.base)
 
     @classmethod
     def of(cls, base: LanguageModel, models: Mapping[str, LanguageModel], *, name: str = "adapter bank") -> AdapterBank:
@@ -100,7 +97,7 @@ class AdapterBank:
         Raises
         ------
         UsageError
-            The recipe trains all weights.
+            The recipe trains all weights, or the base has an adapter already.
         DataError
             A group has no rows.
         """
@@ -109,6 +106,7 @@ class AdapterBank:
                 f"The recipe {recipe.name!r} trains all weights, of which each group would need a copy.",
                 fix="Give it an adapter, as adapter=Lora(), or use train_per_group.",
             )
+        _check_base(base)
         models = train_per_group(recipe, base, data, out, groups=groups, progress=progress)
         return cls.of(base, models, name=f"{recipe.name} adapters")
 
@@ -216,3 +214,10 @@ class AdapterBank:
 
     def __repr__(self) -> str:
         return f"AdapterBank({len(self.groups)} groups on {self.base!r})"
+
+
+def _check_base(base: LanguageModel) -> None:
+    if Adapter.is_on(base.network):
+        raise UsageError(
+            f"The base {base.name!r} has an adapter.", fix="Give the model that the adapters are trained on."
+        )

@@ -112,6 +112,8 @@ def test_what_cannot_be_a_bank(tiny_lm, bank, answers, tmp_path):
         AdapterBank.of(tiny_lm, {"a": tiny_lm})
     with pytest.raises(UsageError, match=r"The base .* has an adapter"):
         AdapterBank(bank.model("plain"), bank.adapters)
+    with pytest.raises(UsageError, match=r"The base .* has an adapter"):
+        AdapterBank.train(SupervisedTuning(adapter=Lora()), bank.model("plain"), answers, tmp_path)
     with pytest.raises(DataError, match="'group' is missing"):
         train_per_group(DPO(), tiny_lm, [{"prompt": "a", "chosen": "b", "rejected": "c"}], tmp_path)
     with pytest.raises(DataError, match="group 'cold' has no rows"):

@@ -41,6 +41,8 @@ __all__ = ["Recipe"]
 _HARMLESS = ("save_every", "log_every")
 """Settings that do not change the result."""
 
+_ROWS_AT_ONCE = 1000
+
 _SCHEDULES = {
     "linear": "linear",
     "cosine": "cosine",
@@ -355,8 +357,15 @@ class Recipe(ABC):
             "recipe": {"name": self.name, **json.loads(json.dumps(recipe))},
             "model": weights_digest(model.network),
             "reference": None if reference is None else weights_digest(reference.network),
-            "data": hashlib.sha256(json.dumps(rows.to_dict()).encode()).hexdigest(),
+            "data": _rows_digest(rows),
         }
+
+
+def _rows_digest(rows: Any) -> str:
+    state = hashlib.sha256()
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        state.update(json.dumps(rows[start : start + _ROWS_AT_ONCE]).encode())
+    return state.hexdigest()
 
 
 def _compared(network: Any) -> Any:
