@@ -115,7 +115,8 @@ def audit(
     comes first. Principles with a factor are counted; others need --verdicts or a language model.
     """
     from pluralism.cli.audit_graph import chosen_principles, elicited_order
-    from pluralism.cli.audit_reading import Judge, groups_of, read_annotators, read_oracle
+    from pluralism.cli.audit_judge import Judge
+    from pluralism.cli.audit_reading import groups_of, read_annotators, read_oracle
     from pluralism.cli.audit_writing import check_folder, write_audit
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.named_model import NamedModel

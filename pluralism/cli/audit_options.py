@@ -60,8 +60,8 @@ AnnotatorOption = Annotated[
     typer.Option(
         "--annotator",
         metavar="WHO",
-        help="human, human:groups, a run, RUN:groups, RUN:users, judge, likelihood, or reward:MODEL; may be "
-        "repeated. Left out: human.",
+        help="human, human:groups, a run, RUN:groups, RUN:users, judge, judge:MODEL (another one of the server), "
+        "likelihood, or reward:MODEL; may be repeated. Left out: human.",
     ),
 ]
 OutOption = Annotated[

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralism.errors import UsageError
 
 if TYPE_CHECKING:
+    from pluralism.cli.audit_judge import Judge
     from pluralism.cli.encoding import Encoding
-    from pluralism.cli.named_model import NamedModel
     from pluralism.cli.reading import Reading
     from pluralism.data import Comparisons
     from pluralism.discretion import (
@@ -22,93 +20,12 @@ if TYPE_CHECKING:
         PrincipleSet,
         Verdicts,
     )
-    from pluralism.llm import ChatModel, RecordedChat
 
-__all__ = ["Judge", "groups_of", "read_annotators", "read_oracle"]
+__all__ = ["groups_of", "read_annotators", "read_oracle"]
 
 PARTS = ("groups", "users")
 PEOPLE = "human"
-RECORD = "judge.jsonl"
 Share = Callable[[int, int], None]
-
-
-class Judge(AbstractContextManager["Judge"]):
-    """The language model that was named, if any; it is loaded when it is first asked.
-
-    Parameters
-    ----------
-    named : NamedModel
-    record, out : Path, optional
-        Where its answers are kept.
-    limits : mapping
-        `price`, `most_cost`, `most_calls`.
-    asking : mapping
-        Keywords of `judge_preferences`.
-
-    Raises
-    ------
-    UsageError
-        If a limit cannot be.
-    """
-
-    def __init__(
-        self,
-        named: NamedModel,
-        record: Path | None,
-        out: Path | None,
-        limits: Mapping[str, Any],
-        asking: Mapping[str, Any],
-    ) -> None:
-        self.who = named
-        self.record = out / RECORD if record is None and out is not None else record
-        self.asking = dict(asking)
-        self.limits = _limits(limits)
-        if (self.limits.get("most_cost") is not None or self.limits.get("most_calls") is not None) and (
-            self.record is None
-        ):
-            raise UsageError(
-                "What was spent is counted in a record of the answers, and there is none.",
-                where="--most-cost, --most-calls",
-                fix="Add --record FILE.jsonl, or --out DIR.",
-            )
-        self._plain: ChatModel | None = None
-        self._recorded: RecordedChat | None = None
-
-    def __exit__(self, *_: object) -> None:
-        if self._plain is not None:
-            self._plain.close()
-
-    @property
-    def plain(self) -> ChatModel:
-        """The model itself."""
-        if self._plain is None:
-            self._plain = self.who.open()
-        if self._plain is None:
-            raise UsageError(
-                "Nobody is named who could judge.", fix="Add --llm URL --llm-model NAME, or --local MODEL."
-            )
-        return self._plain
-
-    @property
-    def model(self) -> ChatModel:
-        """The model, with its answers kept where there is a record."""
-        if self.record is None:
-            return self.plain
-        if self._recorded is None:
-            from pluralism.llm import RecordedChat
-
-            self.record.parent.mkdir(parents=True, exist_ok=True)
-            self._recorded = RecordedChat(self.plain, self.record, **self.limits)
-        return self._recorded
-
-    def spent(self) -> dict[str, Any] | None:
-        """Calls, tokens and cost of all runs with this record; None without a judge."""
-        if self._plain is None:
-            return None
-        usage = self._plain.usage if self._recorded is None else self._recorded.recorded
-        priced = self._recorded is not None and self._recorded.prices is not None
-        cost = self._recorded.cost if self._recorded is not None and priced else None
-        return {"name": self._plain.name, "calls": usage.calls, "tokens": usage.tokens, "cost": cost}
 
 
 def read_oracle(
@@ -138,7 +55,7 @@ def read_oracle(
             where="--principles",
             fix="Add --llm URL --llm-model NAME, --local MODEL, or --verdicts FILE; or use --principles factors.",
         )
-    return judge_preferences(comparisons, principles, judge.model, progress=progress, **judge.asking)
+    return judge_preferences(comparisons, principles, judge.model(), progress=progress, **judge.asking)
 
 
 def read_annotators(
@@ -173,13 +90,14 @@ def read_annotators(
             found.append(human_verdicts(comparisons))
         elif name == f"{PEOPLE}:groups":
             found += group_verdicts(comparisons)
-        elif name == "judge":
-            found.append(judge_verdicts(comparisons, judge.model, progress=progress, **judge.asking))
+        elif name == "judge" or name.startswith("judge:"):
+            model = judge.model(name.removeprefix("judge").removeprefix(":") or None)
+            found.append(judge_verdicts(comparisons, model, progress=progress, **judge.asking))
         elif name == "likelihood":
             found.append(_likelihood(judge, comparisons, likelihood_verdicts))
         elif name.startswith("reward:"):
-            model = name.removeprefix("reward:")
-            found.append(reward_verdicts(comparisons, SequenceReward(model), name=Path(model).name))
+            reward = name.removeprefix("reward:")
+            found.append(reward_verdicts(comparisons, SequenceReward(reward), name=Path(reward).name))
         else:
             path, of = _run_of(name)
             embedded, run = _for_run(path, comparisons, data, reading, encoding, progress)
@@ -218,22 +136,6 @@ def _family(name: str) -> str:
     return PEOPLE if name.startswith(f"{PEOPLE}:") else name.rpartition(":")[0]
 
 
-def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
-    price = given["price"]
-    prices = None
-    if price is not None:
-        try:
-            read, written = (float(part) for part in price.split(","))
-            prices = (read, written)
-        except ValueError:
-            prices = (-1.0, -1.0)
-        if not all(math.isfinite(value) and value >= 0 for value in prices):
-            raise UsageError(f"{price!r} is no pair of prices.", where="--price", fix="Write such as --price 0.5,1.5.")
-    if given["most_cost"] is not None and prices is None:
-        raise UsageError("A cost needs prices.", where="--most-cost", fix="Add --price READ,WRITTEN.")
-    return {"prices": prices, "most_cost": given["most_cost"], "most_calls": given["most_calls"]}
-
-
 def _run_of(name: str) -> tuple[Path, Any]:
     path, colon, part = name.rpartition(":")
     if colon and part in PARTS and path:
@@ -242,7 +144,7 @@ def _run_of(name: str) -> tuple[Path, Any]:
         raise UsageError(
             f"There is no annotator {name!r}.",
             where="--annotator",
-            fix="Use human, human:groups, judge, likelihood, reward:MODEL, or the folder of a run.",
+            fix="Use human, human:groups, judge, judge:MODEL, likelihood, reward:MODEL, or the folder of a run.",
         )
     return Path(name), "all"
 
@@ -269,4 +171,4 @@ def _likelihood(judge: Judge, comparisons: Comparisons, verdicts: Callable[..., 
         raise UsageError(
             "Likelihoods of responses are known of local models alone.", where="--annotator", fix="Add --local MODEL."
         )
-    return verdicts(comparisons, judge.plain, name="likelihood")
+    return verdicts(comparisons, judge.plain(), name="likelihood")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pluralism.cli.audit_reading import RECORD
+from pluralism.cli.audit_judge import RECORD
 from pluralism.errors import UsageError
 from pluralism.files import atomic_write
 

@@ -219,6 +219,32 @@ def test_a_judge_decides_principles_resumes_and_is_capped(call, data, server, tm
     assert len(server.requests) == 16
 
 
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+def test_another_model_of_the_server_is_an_annotator_and_shares_the_budget(call, server, tmp_path):
+    few = write_csv(tmp_path / "few.csv", ["user", "left", "right", "outcome"],
+                    [["u", TEXTS[0], TEXTS[1], 1], ["v", TEXTS[2], TEXTS[3], 0]])  # fmt: skip
+
+    def shortest(body):
+        said = prefers_longer(body)
+        return said if body["model"] == "one" else Say("A", first={"A": 0.2, "B": 0.7})
+
+    server.reply = shortest
+    options = ["--principles", "helpful-honest-harmless", "--llm", server.url, "--llm-model", "one",
+               "--record", tmp_path / "r.jsonl", "--annotator", "judge", "--annotator", "judge:two",
+               "--bootstrap", 0]  # fmt: skip
+    capped = call("audit", few, *options, "--most-calls", 17)
+    assert capped.code == 2
+    assert "openai:two has used 17 calls" in capped.err
+    done = call("audit", few, *options, "--json")
+    assert done.code == 0, done.err
+    found = done.document
+    assert [row["name"] for row in found["annotators"]] == ["openai:one", "openai:two"]
+    assert found["annotators"][1]["conflict"] == 1.0
+    assert found["own_judges"] == ["openai:one"]
+    assert found["judge"]["name"] == "openai:one, openai:two"
+    assert found["judge"]["calls"] == len(server.requests) == 2 * 2 * 5
+
+
 def test_verdicts_of_principles_from_a_table(call, data, tmp_path):
     rng = np.random.default_rng(1)
     words = rng.choice(["left", "right", "NA"], (240, 3)).tolist()
@@ -245,6 +271,7 @@ def test_verdicts_of_principles_from_a_table(call, data, tmp_path):
         (["--annotator", "nobody"], "no annotator 'nobody'"),
         (["--annotator", "human", "--annotator", "human"], "called 'human'"),
         (["--annotator", "judge"], "Nobody is named who could judge"),
+        (["--annotator", "judge:b"], "no server is named"),
         (["--annotator", "likelihood"], "local models alone"),
         (["--pooled", "judge"], "no annotator that stands for all"),
         (["--by", "people"], "by='people'"),
