@@ -40,6 +40,7 @@ _WHERE = {
     "deception_score": "deception",
     "dpo_hardness": "hardness",
     "ensemble_disagreement": "disagreement",
+    "ensemble_disagreement_of_model": "disagreement",
     "entanglement": "gradient_entanglement",
     "entanglement_of_model": "entangled_gradients",
     "fit_layer_pool": "layer_pooling",
@@ -93,6 +94,7 @@ __all__ = [
     "deception_score",
     "dpo_hardness",
     "ensemble_disagreement",
+    "ensemble_disagreement_of_model",
     "entanglement",
     "entanglement_of_model",
     "fit_layer_pool",
@@ -121,7 +123,11 @@ if TYPE_CHECKING:
     from pluralism.diagnostics.budget_curve import BudgetCurve, BudgetCurves, kl_budget_curve
     from pluralism.diagnostics.cluster_separation import ClusterIndices, cluster_indices
     from pluralism.diagnostics.deception import DeceptionScore, deception_score
-    from pluralism.diagnostics.disagreement import EnsembleDisagreement, ensemble_disagreement
+    from pluralism.diagnostics.disagreement import (
+        EnsembleDisagreement,
+        ensemble_disagreement,
+        ensemble_disagreement_of_model,
+    )
     from pluralism.diagnostics.entangled_gradients import entanglement_of_model
     from pluralism.diagnostics.gradient_entanglement import Entanglement, entanglement
     from pluralism.diagnostics.group_front import UtilityFront, utility_front, utility_front_of_values

@@ -161,7 +161,7 @@ def branching_factor_of_tokens(
         raise DataError("An answer has no tokens, or not one entropy for each.", fix="Leave empty answers out.")
     rates, used, lengths = [], [], []
     for code in np.unique(codes):
-        rows = np.flatnonzero(codes == code)
+        rows = np.flatnonzero(codes == code).tolist()
         sizes = np.array([len(entropies[row]) for row in rows])
         by_likelihood = estimator == "aep" or (estimator == "rule" and sizes.mean() > long)
         if by_likelihood:

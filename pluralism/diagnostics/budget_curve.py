@@ -24,7 +24,7 @@ from pluralism.solvers.log_policies import expectation, kl_divergence
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BudgetCurve", "BudgetCurves", "kl_budget_curve"]
+__all__ = ["BudgetCurve", "BudgetCurves", "judged_curve", "kl_budget_curve"]
 
 IDEAL = "the judge itself"
 Points = Float[np.ndarray, " points"]
@@ -168,7 +168,6 @@ def kl_budget_curve(
             raise UsageError("kl are budgets in nats, at least 0, that rise.", fix="Pass kl=[0.0, 0.5, 1.0].")
     if IDEAL in rewards:
         raise UsageError(f"{IDEAL!r} is the name of the judge's curve.", fix="Give the reward another name.")
-    place = reference_place(utilities, weights)
     found = {}
     for name, given in (*rewards.items(), (IDEAL, judge)):
         reward = np.asarray(given, dtype=np.float64)
@@ -176,15 +175,27 @@ def kl_budget_curve(
             raise DataError(
                 f"The reward {name!r} is finite and has shape {logs.shape}.", fix="Give one for each candidate."
             )
-        reward = np.where(there, reward, 0.0)
-        start = expectation(logs, reward)
-        scale = float(np.sqrt(w @ expectation(logs, (reward - start[:, None]) ** 2))) or 1.0
-        policies = [tilt_to_mean_kl(reward, logs, float(budget), w)[0] for budget in budgets]
-        found[name] = BudgetCurve(
-            kl=np.array([w @ kl_divergence(policy, logs) for policy in policies]),
-            claimed=np.array([w @ (expectation(policy, reward) - start) for policy in policies]) / scale,
-            judged=np.array([w @ expectation(policy, judge) for policy in policies]),
-            win_rate=np.array([w @ expectation(policy, place) for policy in policies]),
-            group_utilities=np.stack([utilities.expected(policy) for policy in policies]),
-        )
+        found[name] = judged_curve(np.where(there, reward, 0.0), utilities, budgets, weights=weights)
     return BudgetCurves(found, utilities.unit, utilities.groups)
+
+
+def judged_curve(
+    reward: Float[np.ndarray, "prompts candidates"],
+    utilities: Utilities,
+    budgets: Points,
+    *,
+    weights: ArrayLike | None = None,
+) -> BudgetCurve:
+    """The curve of one reward, finite everywhere, at given budgets; see `kl_budget_curve`."""
+    logs, w = utilities.log_reference, utilities.prompt_weights
+    judge, place = weighted_reward(utilities, weights), reference_place(utilities, weights)
+    start = expectation(logs, reward)
+    scale = float(np.sqrt(w @ expectation(logs, (reward - start[:, None]) ** 2))) or 1.0
+    policies = [tilt_to_mean_kl(reward, logs, float(budget), w)[0] for budget in budgets]
+    return BudgetCurve(
+        kl=np.array([w @ kl_divergence(policy, logs) for policy in policies]),
+        claimed=np.array([w @ (expectation(policy, reward) - start) for policy in policies]) / scale,
+        judged=np.array([w @ expectation(policy, judge) for policy in policies]),
+        win_rate=np.array([w @ expectation(policy, place) for policy in policies]),
+        group_utilities=np.stack([utilities.expected(policy) for policy in policies]),
+    )

@@ -142,4 +142,4 @@ def _fisher(lost: int, hidden: int, taxed: int, seen: int) -> float:
 
     if hidden == 0 or seen == 0:
         return float("nan")
-    return float(fisher_exact([[lost, hidden - lost], [taxed, seen - taxed]], alternative="greater").pvalue)
+    return float(fisher_exact(np.array([[lost, hidden - lost], [taxed, seen - taxed]]), alternative="greater").pvalue)

@@ -24,7 +24,10 @@ from pluralism.solvers.log_policies import expectation, kl_divergence
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["EnsembleDisagreement", "ensemble_disagreement"]
+    from pluralism.data import Items
+    from pluralism.models.ensemble import RewardEnsemble
+
+__all__ = ["EnsembleDisagreement", "ensemble_disagreement", "ensemble_disagreement_of_model"]
 
 Points = Float[np.ndarray, " points"]
 
@@ -157,26 +160,50 @@ def ensemble_disagreement(
     others = [np.delete(z, m, axis=0) for m in range(len(z))]
     whole = aggregate_members(z, aggregate, k)
     spread = z.std(axis=0, ddof=1)
-    rows = []
-    for each in draws:
+    kl, apart, claims, judged = (np.zeros(len(draws)) for _ in range(4))
+    for i, each in enumerate(draws):
         policy = best_of_n_policy(whole, logs, each)
-        claimed, judged = [], []
+        kl[i], apart[i] = kl_divergence(policy, logs).mean(), expectation(policy, spread).mean()
         for member, rest in zip(z, others, strict=True):
             reward = aggregate_members(rest, aggregate, k)
             chosen = best_of_n_policy(reward, logs, each)
-            # less its mean under the reference, so that an aggregate that is pessimistic everywhere claims no loss
-            gain = expectation(chosen, reward) - expectation(logs, reward)
-            claimed.append(gain.mean())
-            judged.append(expectation(chosen, member).mean())
-        rows.append(
-            (
-                kl_divergence(policy, logs).mean(),
-                expectation(policy, spread).mean(),
-                float(np.mean(claimed)),
-                float(np.mean(judged)),
-            )
-        )
-    return EnsembleDisagreement(np.array(draws, dtype=np.float64), *np.array(rows).T, _agreement(z, there), aggregate)
+            # Less its mean under the reference, so that an aggregate that is pessimistic everywhere claims no loss.
+            claims[i] += (expectation(chosen, reward) - expectation(logs, reward)).mean() / len(z)
+            judged[i] += expectation(chosen, member).mean() / len(z)
+    return EnsembleDisagreement(
+        n=np.array(draws),
+        kl=kl,
+        spread=apart,
+        claimed=claims,
+        left_out=judged,
+        agreement=_agreement(z, there),
+        aggregate=aggregate,
+    )
+
+
+def ensemble_disagreement_of_model(
+    ensemble: RewardEnsemble,
+    items: Items,
+    *,
+    log_reference: ArrayLike | None = None,
+    n: Sequence[float] = (1, 2, 4, 8, 16, 32),
+) -> EnsembleDisagreement:
+    """Of a fitted ensemble, with its own aggregate, on items as the candidates of their prompts.
+
+    Parameters
+    ----------
+    ensemble : RewardEnsemble
+    items : Items
+    log_reference : array of shape (items,), optional
+        Log-probabilities of the reference policy; left out, the candidates of a prompt are equally likely.
+    n : sequence of float
+        As in `ensemble_disagreement`.
+    """
+    places = ensemble.utilities(items, log_reference=log_reference)
+    rewards = np.where(places.mask, ensemble.member_rewards(items)[:, places.items], 0.0)
+    return ensemble_disagreement(
+        rewards, log_reference=places.log_reference, n=n, aggregate=ensemble.aggregate, k=ensemble.k
+    )
 
 
 def _standardised(

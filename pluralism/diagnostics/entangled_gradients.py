@@ -71,7 +71,7 @@ def entanglement_of_model(
     Raises
     ------
     UsageError
-        If no weight is trained, or there is no such loss.
+        If no weight is trained, there is no such loss, or weights have half precision, which loses so small a step.
     DataError
         If there are no pairs, or not one of each.
     """
@@ -79,6 +79,11 @@ def entanglement_of_model(
         raise DataError("Prompts, chosen and rejected responses do not fit.", fix="Give one of each for a pair.")
     if not change > 0:
         raise UsageError(f"change={change!r} is not possible.", fix="It is a number of nats above 0, such as 0.01.")
+    if model.network.dtype in (torch.bfloat16, torch.float16):
+        raise UsageError(
+            f"A tiny step is lost in the rounding of {model.network.dtype}.",
+            fix='Load the model with dtype="float32".',
+        )
     form = margin_loss(loss, beta=check_beta(beta, positive=True), margin=margin, sft_weight=sft_weight)
     trained = _trained(model.network, parameters)
     shown: dict[str, Any] = {"system": system, "examples": examples}
@@ -157,7 +162,7 @@ def _pulls(form: Loss, values: Sequence[float], base: Sequence[float], tokens: S
     chosen, rejected = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values)
     fixed = [torch.tensor(value, dtype=torch.float64) for value in base]
     with torch.enable_grad():
-        loss = form(PairTerms(chosen, rejected, *fixed, *tokens))
+        loss = form(PairTerms(chosen, rejected, fixed[0], fixed[1], tokens[0], tokens[1]))
         slopes = torch.autograd.grad(loss, [chosen, rejected], allow_unused=True)
     pulls = [0.0 if slope is None else float(slope) for slope in slopes]
     return -pulls[0], pulls[1]

@@ -162,6 +162,8 @@ class Entanglement(InstrumentResult):
         )
         for name, rows, marker, colour in kinds:
             ax.plot(x[rows], y[rows], marker, color=colour, markersize=5, markeredgewidth=0, label=name)
+        ax.set_xscale("symlog", linthresh=1.0)
+        ax.set_yscale("symlog", linthresh=1.0)
         tidy(ax, grid="both", xlabel="⟨w,l⟩ d_l / (d_w ‖w‖²)", ylabel="⟨w,l⟩ d_w / (d_l ‖l‖²)")
         tidy_legend(ax, loc="best")
         return ax
@@ -218,7 +220,7 @@ def entanglement(
         )
     splits(groups, len(inner_product))
     names = None if groups is None else tuple(str(group) for group in groups)
-    return Entanglement(inner_product, *squares, *d, groups=names)
+    return Entanglement(inner_product, squares[0], squares[1], d[0], d[1], groups=names)
 
 
 def _median(values: Pairs) -> float:

@@ -83,6 +83,7 @@ class LayerPool(InstrumentResult):
         """Draw the weight of each layer."""
         ax = own_axes(ax, 4.6, 2.8)
         ax.bar(np.arange(len(self.weights)), self.weights, color=FOCUS, alpha=0.8, linewidth=0)
+        ax.locator_params(axis="x", integer=True)
         tidy(ax, grid="y", xlabel="layer (0: embeddings)", ylabel="weight")
         return ax
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from pluralism.calibration.text import format_table
-from pluralism.diagnostics.budget_curve import kl_budget_curve
+from pluralism.diagnostics.budget_curve import judged_curve, kl_budget_curve
 from pluralism.diagnostics.instrument_result import InstrumentResult
 from pluralism.errors import UsageError
 from pluralism.figures import FOCUS, INK, group_colour, own_axes, tidy, tidy_legend
@@ -171,6 +171,8 @@ def online_against_offline(
         raise UsageError("A prompt has a single candidate.", fix="Give prompts with several candidates.")
     generator = as_generator(rng, "online against offline")
     logs = utilities.log_reference
+    (ideal,) = kl_budget_curve({}, utilities, kl=kl, n_points=n_points).curves.values()
+    budgets = ideal.kl if kl is None else np.asarray(kl, dtype=np.float64)
     judged, accuracy = [], []
     for _ in range(repeats):
         offline = fit_prompt_bradley_terry(_labels(utilities, logs, n_labels, generator), precision=precision)
@@ -179,12 +181,10 @@ def online_against_offline(
             wins += _labels(utilities, policy, len(share), generator)
             online = fit_prompt_bradley_terry(wins, precision=precision)
             policy = tilt(online, logs, beta)[0]
-        curves = kl_budget_curve({"online": online, "offline": offline}, utilities, kl=kl, n_points=n_points).curves
-        judged.append([curves[way].judged for way in WAYS])
+        judged.append([judged_curve(reward, utilities, budgets).judged for reward in (online, offline)])
         accuracy.append([_accuracy(utilities, reward) for reward in (online, offline)])
-    ideal = list(curves.values())[-1]
     return OnlineAgainstOffline(
-        kl=ideal.kl if kl is None else np.asarray(kl, dtype=np.float64),
+        kl=budgets,
         judged=np.array(judged).transpose(1, 0, 2),
         ideal=ideal.judged,
         accuracy=np.array(accuracy).T,

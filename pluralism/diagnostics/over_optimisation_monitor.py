@@ -22,10 +22,10 @@ __all__ = ["OverOptimisationMonitor"]
 
 _log = logging.getLogger(__name__)
 
-_transformers = require("transformers", extra="lm", purpose="A callback of a trainer")
+_Callback: Any = require("transformers", extra="lm", purpose="A callback of a trainer").TrainerCallback
 
 
-class OverOptimisationMonitor(_transformers.TrainerCallback):
+class OverOptimisationMonitor(_Callback):
     """Measures the entropy and the mass of the k likeliest tokens along probe answers while a model is trained.
 
     Pass it to a trainer: ``DPOTrainer(..., callbacks=[monitor])``. Measurements stand in the trainer's log history (as
@@ -91,8 +91,10 @@ class OverOptimisationMonitor(_transformers.TrainerCallback):
         self._writing: dict[str, Any] = {"max_tokens": max_tokens, "system": system, "examples": tuple(examples)}
         self._tokenizer, self._name, self._seed = start.tokenizer, start.name, as_seed(rng)
         self._asked = [start.prompt_tokens(prompt, system=system, examples=examples) for prompt in self.prompts]
-        self._answers = None if responses is None else [start.response_tokens(response) for response in responses]
-        if responses is None and not redraw:
+        self._answers: list[Sequence[int]] | None = None
+        if responses is not None:
+            self._answers = [start.response_tokens(response) for response in responses]
+        elif not redraw:
             self._answers = self._written(start)
         self._measured: list[tuple[int, float, float]] = []
 

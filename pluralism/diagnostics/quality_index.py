@@ -84,7 +84,11 @@ class AlignmentQuality(InstrumentResult):
 
     def __repr__(self) -> str:
         n = int(self.indices.sizes.sum())
-        columns = {"label": list(self.indices.labels), "points": self.indices.sizes, "scatter": self.indices.scatter}
+        columns: dict[str, Any] = {
+            "label": list(self.indices.labels),
+            "points": self.indices.sizes,
+            "scatter": self.indices.scatter,
+        }
         return (
             f"AlignmentQuality({self.value:.3f} [{self.low:.3f}, {self.high:.3f}] of {n:,} points; by chance "
             f"{self.null.mean():.3f}, z={self.z:.1f}, p={self.p:.3g}; probe AUC {self.probe_auc:.3f})\n"

@@ -104,7 +104,7 @@ class TokenShift(InstrumentResult):
 
     def __repr__(self) -> str:
         n = sum(map(len, self.ranks))
-        columns = {"kind": list(KINDS), "share": list(self.shares.values())}
+        columns: dict[str, Any] = {"kind": list(KINDS), "share": list(self.shares.values())}
         return f"TokenShift({n:,} tokens of {len(self.ranks):,} answers)\n{format_table(columns, digits=3)}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -205,7 +205,8 @@ def token_shift(
 
     read = read_generations(base, generations, measure, system=system, examples=examples)
     # A token is named as it stands between others, so a word keeps the space before it.
-    said = [[base.tokenizer.decode([token]) for token in row] for row in generations.tokens]
+    names = {token: base.tokenizer.decode([token]) for token in {token for row in generations.tokens for token in row}}
+    said = [[names[token] for token in row] for row in generations.tokens]
     return token_shift_of_ranks([row[0].astype(np.int64) for row in read], [row[1] for row in read], said)
 
 

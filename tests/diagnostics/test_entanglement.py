@@ -154,5 +154,9 @@ def test_bad_input_is_refused(tiny_lm):
         entanglement_of_model(tiny_lm, PROMPTS, WARM, PLAIN, parameters=lambda name: False)
     with pytest.raises(DataError, match="one of each"):
         entanglement_of_model(tiny_lm, PROMPTS, WARM, PLAIN[:1])
+    half = tiny_lm.copy()
+    half.network.to(torch.bfloat16)
+    with pytest.raises(UsageError, match="lost in the rounding"):
+        entanglement_of_model(half, PROMPTS, WARM, PLAIN)
     with pytest.raises(UsageError, match="change"):
         entanglement_of_model(tiny_lm, PROMPTS, WARM, PLAIN, change=0.0)
