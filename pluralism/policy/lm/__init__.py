@@ -14,7 +14,11 @@ __all__ = [
     "AdapterBank",
     "ConditionedPairs",
     "ConditioningExperiment",
+    "ConstitutionMI",
     "CrossScores",
+    "DirectionalRun",
+    "DirectionalTuning",
+    "DualWeights",
     "Generations",
     "HeldOutPair",
     "LabelPermutation",
@@ -28,6 +32,7 @@ __all__ = [
     "TextReward",
     "adapter_soup",
     "condition",
+    "constitution_mi",
     "cross_scores",
     "distinct_n",
     "held_out_pair",
@@ -49,7 +54,11 @@ _WHERE = {
     "BASE_TEMPLATE": "language_model",
     "ConditionedPairs": "conditioned_pairs",
     "ConditioningExperiment": "experiment",
+    "ConstitutionMI": "principle_information",
     "CrossScores": "cross_scoring",
+    "DirectionalRun": "directional_run",
+    "DirectionalTuning": "directional_tuning",
+    "DualWeights": "dual_weights",
     "Generations": "generations",
     "HeldOutPair": "held_out_judges",
     "LabelPermutation": "diagonal_test",
@@ -63,6 +72,7 @@ _WHERE = {
     "TextReward": "text_rewards",
     "adapter_soup": "soups",
     "condition": "experiment_run",
+    "constitution_mi": "principle_information",
     "cross_scores": "cross_scoring",
     "distinct_n": "text_diversity",
     "held_out_pair": "held_out_judges",
@@ -85,6 +95,9 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
     from pluralism.policy.lm.cross_scoring import CrossScores, cross_scores
     from pluralism.policy.lm.diagonal_test import LabelPermutation, label_permutation
+    from pluralism.policy.lm.directional_run import DirectionalRun
+    from pluralism.policy.lm.directional_tuning import DirectionalTuning
+    from pluralism.policy.lm.dual_weights import DualWeights
     from pluralism.policy.lm.experiment import ConditioningExperiment
     from pluralism.policy.lm.experiment_run import condition
     from pluralism.policy.lm.from_scratch import train_from_scratch
@@ -92,6 +105,7 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.held_out_judges import HeldOutPair, held_out_pair, refuse_optimised
     from pluralism.policy.lm.language_model import BASE_TEMPLATE, LanguageModel
     from pluralism.policy.lm.layerwise_averaging import LayerwiseAverage, layerwise_average
+    from pluralism.policy.lm.principle_information import ConstitutionMI, constitution_mi
     from pluralism.policy.lm.sampled_kl import MonteCarloKL, monte_carlo_kl
     from pluralism.policy.lm.sequence_classifier import SequenceClassifier
     from pluralism.policy.lm.sequence_log_probs import SequenceLogProbs

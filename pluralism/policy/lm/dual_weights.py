@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.errors import DataError, UsageError
+from pluralism.policy.lm.welfare_weights import Welfare
 
-__all__ = ["DualWeights", "Welfare", "exponentiated_gradient", "nash_weights"]
-
-Welfare = Literal["maxmin", "nash", "utilitarian"]
+__all__ = ["DualWeights", "WeightState", "exponentiated_gradient", "nash_weights"]
 
 
 def exponentiated_gradient(

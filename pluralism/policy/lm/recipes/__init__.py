@@ -13,15 +13,21 @@ __all__ = [
     "FDPO",
     "IPO",
     "KTO",
+    "PRO",
     "RPO",
+    "SAMI",
+    "TRPA",
     "AlignDistil",
     "BCOPair",
     "CurryDPO",
+    "GroupGRPO",
     "LengthNormalisedDPO",
+    "ListRecipe",
     "PairedRecipe",
     "Recipe",
     "RobustDPO",
     "SPPOHard",
+    "SoftSPPO",
     "SupervisedTuning",
     "UnpairedRecipe",
     "prompt_weights",
@@ -38,15 +44,21 @@ _WHERE = {
     "CurryDPO": "curry_dpo",
     "DPO": "dpo",
     "FDPO": "f_dpo",
+    "GroupGRPO": "group_grpo",
     "IPO": "ipo",
     "KTO": "kto",
     "LengthNormalisedDPO": "length_normalised_dpo",
+    "ListRecipe": "response_lists",
+    "PRO": "pro",
     "PairedRecipe": "paired",
     "RPO": "rpo",
     "Recipe": "recipe",
     "RobustDPO": "robust_dpo",
+    "SAMI": "sami",
     "SPPOHard": "sppo_hard",
+    "SoftSPPO": "soft_sppo",
     "SupervisedTuning": "supervised",
+    "TRPA": "trpa",
     "UnpairedRecipe": "unpaired",
     "prompt_weights": "prompt_balance",
     "train_per_group": "per_group",
@@ -58,13 +70,18 @@ _BY_NAME = {
     "bco_pair": "BCOPair",
     "dpo": "DPO",
     "f_dpo": "FDPO",
+    "group_grpo": "GroupGRPO",
     "ipo": "IPO",
     "kto": "KTO",
     "length_normalised_dpo": "LengthNormalisedDPO",
+    "pro": "PRO",
     "robust_dpo": "RobustDPO",
     "rpo": "RPO",
+    "sami": "SAMI",
+    "soft_sppo": "SoftSPPO",
     "sppo_hard": "SPPOHard",
     "supervised": "SupervisedTuning",
+    "trpa": "TRPA",
 }
 
 if TYPE_CHECKING:
@@ -74,18 +91,24 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.recipes.curry_dpo import CurryDPO
     from pluralism.policy.lm.recipes.dpo import DPO
     from pluralism.policy.lm.recipes.f_dpo import FDPO
+    from pluralism.policy.lm.recipes.group_grpo import GroupGRPO
     from pluralism.policy.lm.recipes.ipo import IPO
     from pluralism.policy.lm.recipes.kto import KTO
     from pluralism.policy.lm.recipes.length_normalised_dpo import LengthNormalisedDPO
     from pluralism.policy.lm.recipes.paired import PairedRecipe
     from pluralism.policy.lm.recipes.per_group import train_per_group
+    from pluralism.policy.lm.recipes.pro import PRO
     from pluralism.policy.lm.recipes.prompt_balance import prompt_weights
     from pluralism.policy.lm.recipes.recipe import Recipe
+    from pluralism.policy.lm.recipes.response_lists import ListRecipe
     from pluralism.policy.lm.recipes.robust_dpo import RobustDPO
     from pluralism.policy.lm.recipes.rpo import RPO
+    from pluralism.policy.lm.recipes.sami import SAMI
+    from pluralism.policy.lm.recipes.soft_sppo import SoftSPPO
     from pluralism.policy.lm.recipes.sppo_hard import SPPOHard
     from pluralism.policy.lm.recipes.supervised import SupervisedTuning
     from pluralism.policy.lm.recipes.training_folder import training_history
+    from pluralism.policy.lm.recipes.trpa import TRPA
     from pluralism.policy.lm.recipes.unpaired import UnpairedRecipe
 
 

@@ -33,7 +33,7 @@ SAMI_ROWS = {
     "responses": [["It is blue.", "My dear friend, it is blue!"], ["They make honey.", "My dear friend, honey!"]],
 }
 RECIPES = [
-    (SoftSPPO(beta=0.5, **{**FEW, "learning_rate": 1e-4}), LISTS),
+    (SoftSPPO(beta=0.5, **{**FEW, "learning_rate": 1e-5}), LISTS),
     (PRO(**FEW), LISTS),
     (TRPA(**FEW), LISTS),
     (SAMI(**FEW), SAMI_ROWS),
@@ -117,15 +117,14 @@ def test_sami(tiny_lm):
 def test_a_few_steps_lower_the_loss_and_leave_the_start_alone(tiny_lm, tmp_path, recipe, rows):
     before = weights_digest(tiny_lm.network)
     trained = recipe.train(tiny_lm, rows, tmp_path / "run")
-    assert recipe.loss(trained, rows, **({"reference": tiny_lm} if recipe.compares else {})) < recipe.loss(
-        tiny_lm, rows
-    )
+    reference = {"reference": tiny_lm} if recipe.compares else {}
+    assert recipe.loss(trained, rows, **reference) < recipe.loss(tiny_lm, rows)
     assert weights_digest(tiny_lm.network) == before
     assert trained.generate(models.PROMPTS[:1], max_tokens=5).n_tokens[0] > 0
 
 
 def test_an_adapter_is_trained_against_the_network_without_it(tiny_lm, tmp_path):
-    recipe = SoftSPPO(beta=0.5, adapter=Lora(rank=2), **{**FEW, "learning_rate": 1e-2})
+    recipe = SoftSPPO(beta=0.5, adapter=Lora(rank=2), **{**FEW, "learning_rate": 2e-4})
     trained = recipe.train(tiny_lm, LISTS, tmp_path / "run")
     assert hasattr(trained.network, "peft_config")
     assert recipe.loss(trained, LISTS, reference=tiny_lm) < recipe.loss(tiny_lm, LISTS)

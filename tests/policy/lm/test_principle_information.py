@@ -9,7 +9,7 @@ import pytest
 import tiny_lm as models
 
 from pluralism.errors import UsageError
-from pluralism.policy.lm.constitution_mi import constitution_mi, score_matrices
+from pluralism.policy.lm.principle_information import constitution_mi, score_matrices
 
 
 def test_a_model_that_heeds_its_principles_gives_them_away(tiny_lm):
