@@ -86,7 +86,7 @@ class AdapterBank:
         recipe : Recipe or CurryDPO
             With an adapter.
         base : LanguageModel
-        data : datasets.Dataset, frame, mapping of columns or list of records
+        data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
             With the columns of the recipe, and `group`.
         out : path-like
             A folder for each group is made in it.

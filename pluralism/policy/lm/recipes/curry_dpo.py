@@ -27,9 +27,9 @@ __all__ = ["CurryDPO"]
 class CurryDPO:
     """Curriculum DPO: one training for each stage of pairs, each with the policy of the stage before as reference.
 
-    Stages come from a column `stage`, in ascending order; or, without one, from a column `margin` (the gap of ratings
-    or rewards): the pairs are sorted by falling margin and cut into `stages` parts of one size. One training on a
-    sorted data set would be no curriculum, for a trainer shuffles.
+    Stages come from a column `stage`, in ascending order. Where there is none, or all pairs have one stage, they come
+    from a column `margin` (the gap of ratings or rewards): the pairs are sorted by falling margin and cut into `stages`
+    parts of one size. One training on a sorted data set would be no curriculum, for a trainer shuffles.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class CurryDPO:
         ----------
         model : LanguageModel
             The start, and the reference of the first stage.
-        data : datasets.Dataset, frame, mapping of columns or list of records
+        data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
             Columns prompt, chosen, rejected, and `stage` or `margin`; perhaps `system` and `group`.
         out : path-like
             Gets a folder for each stage.
@@ -110,9 +110,10 @@ class CurryDPO:
         DataError
         """
         source = data if isinstance(data, Source) else choose_rows(data, self.columns)
-        if "stage" in source:
-            stage = np.array(numbers_of(source, "stage"))
-            return [np.flatnonzero(stage == value).tolist() for value in np.unique(stage)]
+        stage = np.array(numbers_of(source, "stage") if "stage" in source else [0] * source.n_rows)
+        values = np.unique(stage)
+        if len(values) > 1 or ("stage" in source and "margin" not in source):
+            return [np.flatnonzero(stage == value).tolist() for value in values]
         if "margin" not in source:
             raise DataError(
                 "Neither the column 'stage' nor 'margin' is there.",

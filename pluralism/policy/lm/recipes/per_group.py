@@ -47,7 +47,7 @@ def train_per_group(
     recipe : Recipe or CurryDPO
     model : LanguageModel
         The start of each, and its reference.
-    data : datasets.Dataset, frame, mapping of columns or list of records
+    data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
         With the columns of the recipe, and `group`.
     out : path-like
         A folder for each group is made in it.

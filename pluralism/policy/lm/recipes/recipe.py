@@ -210,7 +210,7 @@ class Recipe(ABC):
         ----------
         model : LanguageModel
             The start, which stays as it is. If it has an adapter and the recipe asks for one, that one is trained on.
-        data : datasets.Dataset, frame, mapping of columns or list of records
+        data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
             With the columns of `columns`, and perhaps `system` (what the model is told before the prompt) and `group`.
         out : path-like
             Folder of this training alone: checkpoints, then the model or its adapter. A finished one is read, not

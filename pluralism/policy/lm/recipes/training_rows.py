@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pluralism.data.frames import frame_source
 from pluralism.data.sources import RawColumn, Source
 from pluralism.errors import DataError, DataWarning
+from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
 
 if TYPE_CHECKING:
     from pluralism.policy.lm.language_model import LanguageModel
@@ -26,7 +27,7 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
 
     Parameters
     ----------
-    data : datasets.Dataset, frame, mapping of columns or list of records
+    data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
     columns : sequence of str
         Those that must be there.
     group : str, optional
@@ -37,7 +38,7 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
     DataError
         A column is missing, there are no rows, or the group has none.
     """
-    source = frame_source(data)
+    source = frame_source(data.to_frame() if isinstance(data, ConditionedPairs) else data)
     missing = [name for name in (*columns, *(() if group is None else ("group",))) if name not in source]
     if missing:
         raise DataError(
