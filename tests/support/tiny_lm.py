@@ -30,7 +30,7 @@ def tiny_lm():
     ]
     prompts, responses, systems = (list(column) for column in zip(*rows, strict=True))
     return train_from_scratch(
-        prompts, responses, systems=systems, vocabulary=400, hidden=64, steps=120, positions=512, device="cpu"
+        prompts, responses, systems=systems, vocabulary=400, hidden=64, steps=60, positions=512, device="cpu"
     )
 
 

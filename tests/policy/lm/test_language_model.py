@@ -324,3 +324,20 @@ def test_training_from_scratch_is_reproducible_and_checks_its_input():
             train_from_scratch(prompts, responses, **(options | more))
     with pytest.raises(LanguageModelError, match="reads 8 tokens"):
         train_from_scratch(ASKED, SAID, **options, positions=8)
+
+
+@pytest.mark.slow
+def test_the_model_of_the_demo_corpus_writes_what_can_be_recognised(demo_lm):
+    """Most pairs of neighbouring words that it writes stand in the corpus, and answers are short or long."""
+    from pluralism.data.demo import demo_items
+
+    items = demo_items()
+    prompts, texts = items.prompts.to_pylist(), items.texts.to_pylist()
+    found = demo_lm.log_probs(prompts, texts)
+    assert found.total.sum() / found.n_tokens.sum() > -1.0
+    known = {pair for text in texts for pair in zip(text.split(), text.split()[1:], strict=False)}
+    written = demo_lm.generate(list(dict.fromkeys(prompts))[:12], n=4, max_tokens=160, temperature=0.7)
+    pairs = [pair for text in written.texts for pair in zip(text.split(), text.split()[1:], strict=False)]
+    assert np.mean([pair in known for pair in pairs]) > 0.65
+    words = np.array([len(text.split()) for text in written.texts])
+    assert written.finished.mean() > 0.8 and (words < 35).sum() > 5 and (words > 50).sum() > 5
