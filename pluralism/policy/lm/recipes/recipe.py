@@ -238,16 +238,16 @@ class Recipe(ABC):
         """
         source = choose_rows(data, self.columns, group=group)
         rows = self._rows(model, source)
-        settings = self._settings(model, reference, rows)
-        folder = TrainingFolder(out, settings)
+        # What cannot be trained is refused before the folder is taken; a plain start can, and its copy is large.
+        ready = None if self.adapter is None and not Adapter.is_on(model.network) else self._trained(model)
+        compared = self._reference(model, reference)
+        folder = TrainingFolder(out, self._settings(model, reference, rows))
         name = f"{model.name} {self.name}" + ("" if group is None else f" {group}")
         if folder.finished:
             return folder.load(model, name)
         with undisturbed(), reporter(progress, f"Training {name}") as report:
-            network, adapter = self._trained(model)
-            trainer = self._trainer(
-                network, self._reference(model, reference), model, rows, folder.checkpoints, adapter=adapter
-            )
+            network, adapter = ready or self._trained(model)
+            trainer = self._trainer(network, compared, model, rows, folder.checkpoints, adapter=adapter)
             trainer.add_callback(progress_callback(report))
             trainer.train(resume_from_checkpoint=folder.newest_checkpoint())
             result = replace(model, network=self._finished(model, trainer), name=name)

@@ -96,6 +96,6 @@ def test_a_reference_other_than_the_start(tiny_lm, other_lm, pairs, log_ratios, 
 def test_layers_that_a_lora_cannot_change(tiny_lm, pairs, tmp_path):
     for layer, what in {"lm_head": "the output head", "attention": "no layer"}.items():
         with pytest.raises(UsageError, match=f"it is {what}"):
-            DPO(adapter=Lora(layers=("q_proj", layer))).train(tiny_lm, pairs, tmp_path / layer)
-    trained = DPO(adapter=Lora(layers=("q_proj",)), max_steps=1).train(tiny_lm, pairs, tmp_path / "q")
+            DPO(adapter=Lora(layers=("q_proj", layer))).train(tiny_lm, pairs, tmp_path / "run")
+    trained = DPO(adapter=Lora(layers=("q_proj",)), max_steps=1).train(tiny_lm, pairs, tmp_path / "run")
     assert all("q_proj" in name for name in Adapter.of(trained.network).weights)
