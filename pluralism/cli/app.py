@@ -15,6 +15,7 @@ from pluralism.cli.bots import bots
 from pluralism.cli.check import check
 from pluralism.cli.choose import choose
 from pluralism.cli.compare import compare
+from pluralism.cli.condition import condition
 from pluralism.cli.demo import demo
 from pluralism.cli.directions import directions
 from pluralism.cli.embed import embed
@@ -39,6 +40,7 @@ COMMANDS = (
     compare,
     directions,
     choose,
+    condition,
     report,
     audit,
     interview,
@@ -46,7 +48,7 @@ COMMANDS = (
     bots,
 )
 GROUPS = {"graph": graph_commands, "progress": progress_commands}
-RESUMABLE = ("fit", "embed", "compare", "audit")
+RESUMABLE = ("fit", "embed", "compare", "audit", "condition")
 
 
 def application() -> typer.Typer:

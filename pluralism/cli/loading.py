@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from pluralism.cli.encoding import Progress
     from pluralism.cli.reading import Reading
-    from pluralism.cli.run_directory import FileRecord, Run
+    from pluralism.cli.run_directory import DataRecord, FileRecord, Run
     from pluralism.data import Comparisons, Items, Rankings
 
-__all__ = ["RunData"]
+__all__ = ["RunData", "training_data"]
 
 Answers = TypeVar("Answers", bound="Comparisons | Rankings")
 
@@ -99,6 +99,26 @@ class RunData:
                 fix="Name it with --encoder, or give --items and --features.",
             )
         return self.encoding.attach(items, progress)[0]
+
+
+def training_data(run: Run, recorded: DataRecord | None, given: Path | None) -> Path:
+    """Where the data of the fit are: where they were, or where the user says.
+
+    Raises
+    ------
+    UsageError
+        If they are gone, or nobody knows what the model was fitted to.
+    """
+    if given is None and recorded is None:
+        raise UsageError(
+            "This model was saved from Python, so nobody knows what it was fitted to.",
+            where=str(run.directory),
+            fix="Name the data with --data.",
+        )
+    path = given if given is not None else Path(recorded.path if recorded is not None else "")
+    if not path.exists():
+        raise UsageError("The data of the run are gone.", where=str(path), fix="Say where they are now with --data.")
+    return path
 
 
 def _recorded(file: FileRecord | None, option: str) -> Path | None:

@@ -30,8 +30,6 @@ from pluralism.errors import DataWarning, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pluralism.cli.run_directory import DataRecord, Run
-
 __all__ = ["report"]
 
 
@@ -57,7 +55,7 @@ def report(
 ) -> None:
     """Write a self-contained HTML report on RUN: who the groups are, what each wants, and how sure that is."""
     from pluralism.cli.encoding import Encoding
-    from pluralism.cli.loading import RunData
+    from pluralism.cli.loading import RunData, training_data
     from pluralism.cli.progress import stages
     from pluralism.cli.reading import Reading, naming
     from pluralism.cli.run_directory import file_record, load_run
@@ -67,7 +65,7 @@ def report(
         raise UsageError("The report is an HTML file.", where=f"--out {out}", fix="Name a .html file.")
     loaded = load_run(run)
     recorded = None if loaded.record is None else loaded.record.data
-    fitted_to = _training_data(loaded, recorded, data)
+    fitted_to = training_data(loaded, recorded, data)
     # The data of the fit are read as they were then; other files by what they are.
     manners = (
         {} if recorded is None else recorded.model_dump(include={"kind", "columns", "user", "attribute", "max_pairs"})
@@ -107,17 +105,3 @@ def _render(console: Console, summary: str, out: Path) -> None:
     for line in summary.splitlines():
         wrapped(console, clean_text(line))
     console.print(f"\nreport written to {out}", soft_wrap=True)
-
-
-def _training_data(run: Run, recorded: DataRecord | None, given: Path | None) -> Path:
-    """Where the data of the fit are."""
-    if given is None and recorded is None:
-        raise UsageError(
-            "This model was saved from Python, so nobody knows what it was fitted to.",
-            where=str(run.directory),
-            fix="Name the data with --data.",
-        )
-    path = given if given is not None else Path(recorded.path if recorded is not None else "")
-    if not path.exists():
-        raise UsageError("The data of the run are gone.", where=str(path), fix="Say where they are now with --data.")
-    return path

@@ -34,7 +34,6 @@ def single_policies(
     *,
     rules: Sequence[str] = RULES,
     n: int = 8,
-    groups: Sequence[str] | None = None,
 ) -> tuple[tuple[BestOfN, ...], Mapping[str, Float[np.ndarray, " groups"]]]:
     """The best of n draws by the weights of each rule, which are those of its optimum at the KL that best-of-n has.
 
@@ -54,8 +53,6 @@ def single_policies(
     rules : sequence of {"utilitarian", "maxmin", "nash"}
     n : int
         Draws of which the best is kept, 2 or more.
-    groups : sequence of str, optional
-        For whom conditioners answer; left out, all columns. The rules count all of them.
 
     Returns
     -------
@@ -69,11 +66,10 @@ def single_policies(
         what = f"There is no rule {unknown[0]!r} here" if unknown else f"n={n!r} is not possible"
         raise UsageError(f"{what}.", fix=f"Rules are {', '.join(RULES)}; n is 2 or more.")
     utilities = reward.in_unit("gain", prompts, responses).utilities
-    names = tuple(reward.names if groups is None else groups)
-    base = SinglePolicy(model, names)
+    base = SinglePolicy(model, reward.names)
     weights = {rule: weights_at_kl(utilities, rule, kl=best_of_n_kl_bound(n))[0] for rule in rules}
     policies = tuple(
-        BestOfN(base, dict.fromkeys(names, reward.weighted(weights[rule])), n, name=rule) for rule in rules
+        BestOfN(base, dict.fromkeys(reward.names, reward.weighted(weights[rule])), n, name=rule) for rule in rules
     )
     return policies, weights
 

@@ -1,0 +1,35 @@
+"""The folder of an experiment beside its responses: the report, all numbers as JSON, and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pluralism.files import atomic_write
+
+if TYPE_CHECKING:
+    from pluralism.policy.lm.experiment import ConditioningExperiment
+
+__all__ = ["write_experiment"]
+
+NUMBERS, PAGE = "condition.json", "report.html"
+
+
+def write_experiment(
+    out: Path, found: ConditioningExperiment, *, settings: dict[str, Any], examples: int, command: str
+) -> list[str]:
+    """Write all files; returns their names."""
+    from pluralism.data.files_io import write_table
+    from pluralism.reports.conditioning import build_conditioning_report
+
+    tables = {
+        "conditions.csv": found.to_frame(),
+        "win_rates.csv": found.scores.to_frame(),
+        "responses.parquet": found.responses_frame(),
+    }
+    for name, table in tables.items():
+        write_table(table, out / name)
+    atomic_write(out / NUMBERS, found.to_json(indent=1) + "\n")
+    page = build_conditioning_report(found, examples=examples, settings=settings, command=command)
+    page.write(out / PAGE)
+    return [PAGE, NUMBERS, *tables]

@@ -1,0 +1,171 @@
+"""`pluralism condition`: whom it served by other people's judgement, what it refuses, and that it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tiny_lm as models
+
+import pluralism as pl
+from pluralism.cli import main
+from pluralism.data.demo import demo_comparisons
+
+GROUPS = ("Group A", "Group B")
+FEW = ["--n-prompts", 6, "--samples", 2, "--max-tokens", 8, "--n", 2, "--bootstrap", 50, "--device", "cpu"]
+
+
+def fitted(folder, name, rng, prefix=""):
+    """A run of two groups on a few raters of the demo, read by the hashing encoder."""
+    data = demo_comparisons(n_users=30, pairs_per_user=12, rng=rng).comparisons
+    path = folder / f"{name}.parquet"
+    table = data.to_arrow(as_ids=False)
+    if prefix:
+        users = [f"{prefix}{user}" for user in table["user"].to_pylist()]
+        table = table.set_column(table.schema.get_field_index("user"), "user", [users])
+    pq.write_table(table, path)
+    given = ["--encoder", "hash:32", "--cache", folder / "cache", "--groups", 2, "--ridge", 1, "--no-item-effects"]
+    assert main([str(part) for part in ["fit", path, *given, "--out", folder / name]]) == 0
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder with a run, a run of other people, and a language model."""
+    folder = tmp_path_factory.mktemp("study")
+    fitted(folder, "run", 0)
+    fitted(folder, "other", 1, prefix="other-")
+    models.tiny_lm().save(folder / "lm")
+    return folder
+
+
+def test_whom_best_of_n_serves(call, study, tmp_path):
+    out = tmp_path / "out"
+    given = ["condition", study / "run", "--model", study / "lm", "--out", out, *FEW]
+    result = call(*given, "--json")
+    assert result.code == 0, result.err
+    found = result.document
+    assert found["scores"]["groups"] == list(GROUPS)
+    assert found["scores"]["conditions"] == [*(f"best-of-n/{g}" for g in GROUPS), "utilitarian", "maxmin", "nash"]
+    assert found["scores"]["diagonals"][0]["method"] == "best-of-n"
+    assert found["prompts"] == 6
+    assert "others" in found["judge"] or "the other" in found["judge"]
+    assert found["conditions"][1]["kl_bound"] == pytest.approx(np.log(2) - 0.5)
+    assert {"report.html", "condition.json", "responses.parquet"} <= set(found["files"])
+    assert json.loads((out / "condition.json").read_text())["scores"] == found["scores"]
+    responses = pq.read_table(out / "responses.parquet")
+    assert responses.num_rows == 6 * 6 * 2
+    known = set(pl.load(study / "run").users_.to_pylist())
+    halves = [pl.load(out / "rewards" / name).users_.to_pylist() for name in ("optimised", "judge")]
+    assert not set(halves[0]) & set(halves[1])
+    assert set(halves[0]) | set(halves[1]) == known
+    # again: nothing is written anew, and the numbers stay
+    cells = {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    shown = call(*given)
+    assert shown.code == 0, shown.err
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == cells
+    for text in ("best-of-n: judge", "maxmin", "own over others", "KL", f"written to {out}"):
+        assert text in shown.out
+    # another method joins the folder
+    more = call(*given, "--method", "system", "--method", "examples", "--groups", "B", "--shots", 1, "--json")
+    assert more.code == 0, more.err
+    assert more.document["scores"]["methods"][:2] == ["system", "examples"]
+    assert more.document["scores"]["diagonals"] == []
+    assert cells.keys() <= {path.name for path in (out / "cells").iterdir()}
+
+
+def test_another_run_can_judge(call, study, tmp_path):
+    messages = tmp_path / "messages.json"
+    messages.write_text(json.dumps({"A": "Answer plainly.", "Group B": "Answer warmly."}))
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join([*models.PROMPTS, "", models.PROMPTS[0]]))
+    given = ["--method", "system", "--messages", messages, "--prompts", prompts, "--single", "none"]
+    result = call(
+        "condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", *FEW, *given,
+        "--judge", study / "other", "--json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    found = result.document
+    assert found["prompts"] == len(models.PROMPTS)
+    assert "other people" in found["judge"]
+    assert found["conditions"][1]["kl"]["value"] > 0
+    texts = pq.read_table(tmp_path / "out" / "responses.parquet").to_pylist()
+    warm = [row["text"] for row in texts if row["condition"] == "system/Group B"]
+    plain = [row["text"] for row in texts if row["condition"] == "system/Group A"]
+    assert np.mean(["My" in text for text in warm]) > np.mean(["My" in text for text in plain])
+
+
+@pytest.mark.slow
+def test_all_that_is_trained_or_decoded(call, study, tmp_path):
+    methods = [part for name in ("adapters", "soup", "steering", "guided") for part in ("--method", name)]
+    given = ["condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", *methods]
+    small = ["--n-prompts", 3, "--samples", 1, "--max-tokens", 4, "--n", 2, "--steps", 2, "--rank", 2]
+    given += [*small, "--lookahead", 2, "--batch-size", 2, "--learning-rate", 0.01, "--single", "maxmin,utilitarian"]
+    result = call(*given, "--device", "cpu", "--json")
+    assert result.code == 0, result.err
+    scores = result.document["scores"]
+    assert scores["methods"] == [
+        *("steering" for _ in GROUPS), *("guided" for _ in GROUPS), *("adapters" for _ in GROUPS),
+        "maxmin", "utilitarian", "soup maxmin", "soup utilitarian",
+    ] or set(scores["methods"]) == {
+        "adapters", "steering", "guided", "maxmin", "utilitarian", "soup maxmin", "soup utilitarian",
+    }  # fmt: skip
+    assert (tmp_path / "out" / "training").is_dir()
+    by_name = {facts["condition"]: facts for facts in result.document["conditions"]}
+    assert by_name["adapters/Group A"]["kl"]["value"] != 0.0
+    assert by_name["guided/Group A"]["kl"] is not None
+    # a run that was killed while it trained goes on, for the folder was claimed before
+    shutil.rmtree(tmp_path / "out" / "cells")
+    os.remove(tmp_path / "out" / "report.html")
+    again = call(*given, "--device", "cpu", "--json")
+    assert again.code == 0, again.err
+    assert again.document["scores"] == scores
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--method", "magic"], "no method 'magic'"),
+        (["--method", "system", "--method", "system"], "comes twice"),
+        (["--single", "dictator"], "no rule 'dictator'"),
+        (["--method", "soup", "--single", "none"], "weighted by a rule"),
+        (["--messages", "x.json"], "method system"),
+        (["--groups", "C"], "no group 'C'"),
+        (["--loss", "hope"], "no loss 'hope'"),
+        (["--judge-encoder", "hash:16", "--judge", "nowhere"], "encoder of its own"),
+        (["--prompts", "nowhere.txt"], "cannot be read"),
+        (["--n", "1"], "--n"),
+    ],
+)
+def test_what_cannot_work_is_refused(call, study, tmp_path, options, says):
+    result = call("condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", *options)
+    assert result.code == 2
+    assert says in result.err
+    assert "Traceback" not in result.err
+
+
+def test_judges_that_were_followed_are_refused(call, study, tmp_path):
+    given = ["condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", "--judge"]
+    same = call(*given, study / "run")
+    assert same.code == 2
+    assert "cannot judge" in same.err
+    shutil.copytree(study / "run", tmp_path / "copy")
+    copied = call(*given, tmp_path / "copy")
+    assert copied.code == 2
+    assert "the model that was optimised" in copied.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(call, study, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    result = call("condition", study / "run", "--model", study / "lm", "--out", tmp_path / "mine")
+    assert result.code == 2
+    assert "holds no experiment" in result.err
+    missing = call("condition", study / "run", "--model", tmp_path / "nothing", "--out", tmp_path / "out")
+    assert missing.code == 2
+    assert "no folder" in missing.err
