@@ -14,6 +14,7 @@ from pluralism.elicitation.card_lint import lint_card
 from pluralism.elicitation.interview.content import Content, Identifier, WrongKey, available, check_ids, read_content
 from pluralism.elicitation.values_card import ValuesCard
 from pluralism.errors import UsageError
+from pluralism.files import atomic_write
 from pluralism.printable import printable
 
 __all__ = ["Principle", "PrincipleSet", "principle_sets", "read_principles", "values_as_principles"]
@@ -112,8 +113,34 @@ class PrincipleSet(Content):
         """The set as JSON."""
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=indent)
 
+    def to_toml(self) -> str:
+        """The set as a TOML file, to be edited and read again."""
+        head = ("name", "version", "language", "title", "source")
+        parts = [[f"{key} = {_toml(getattr(self, key))}" for key in head]]
+        for principle in self.principles:
+            keys = ("id", "title", "text", *(() if principle.factor is None else ("factor", "prefer")))
+            parts.append(["[[principles]]", *(f"{key} = {_toml(getattr(principle, key))}" for key in keys)])
+        return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+    def write(self, path: str | Path) -> None:
+        """Write `to_toml`, whole or not at all.
+
+        Raises
+        ------
+        UsageError
+            If the file has another suffix.
+        """
+        if Path(path).suffix != ".toml":
+            raise UsageError(f"A set cannot be written as {str(path)!r}.", fix="Use the suffix .toml.")
+        atomic_write(Path(path), self.to_toml())
+
     def __repr__(self) -> str:
         return f"PrincipleSet({self.name!r}, {len(self)} principles: {', '.join(self.ids)})"
+
+
+def _toml(value: str | int) -> str:
+    """A number or a text; texts of JSON are texts of TOML, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def principle_sets() -> dict[str, Path]:

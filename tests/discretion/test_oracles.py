@@ -5,15 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tomllib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pluralism as pl
 from pluralism.data import Comparisons, Items
 from pluralism.discretion import (
     OrderSwap,
+    Principle,
     PrinciplePreferences,
+    PrincipleSet,
     factor_preferences,
     group_verdicts,
     human_verdicts,
@@ -88,6 +93,22 @@ def test_bad_sets_are_refused_by_file_and_key(tmp_path, text, says):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=says):
         read_principles(path)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool))
+def test_sets_are_written_as_they_are_read(text):
+    one = Principle(id="a", title=text, text=text)
+    counted = Principle(id="b", title="B", text="B?", factor="length", prefer="less")
+    made = PrincipleSet(name="mine", title=text, source='Of "us"\n', principles=[one, counted])
+    assert PrincipleSet.model_validate(tomllib.loads(made.to_toml())) == made
+
+
+def test_values_of_a_graph_are_written_edited_and_read(tmp_path):
+    cards = {"v 1": ValuesCard("Care", "", ["MOMENTS where somebody is hurt"])}
+    values_as_principles(cards).write(tmp_path / "values.toml")
+    assert read_principles(tmp_path / "values.toml") == values_as_principles(cards)
+    with pytest.raises(UsageError, match="cannot be written"):
+        values_as_principles(cards).write(tmp_path / "values.json")
 
 
 def test_values_of_a_graph_are_principles():
