@@ -234,6 +234,8 @@ def run_agents(
     >>> [each.agent for each in made.results], made.results[0].score.value
     (['kalman', 'persistence'], 1.0)
     """
+    if isinstance(agents, str):
+        raise UsageError(f"Agents are a list of names, not {agents!r}.", fix=f"Use [{agents!r}].")
     if not agents or len(set(agents)) < len(agents):
         raise UsageError("There is no agent, or one is named twice.", fix="Name each agent once.")
     name = env.removeprefix("pluralism/")

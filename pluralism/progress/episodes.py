@@ -16,6 +16,9 @@ from pluralism.progress.task import Task
 
 __all__ = ["Actions", "Episodes", "Observation"]
 
+# Beyond this, squares of what an action stands for lose all meaning.
+LARGEST = 1e6
+
 Actions: TypeAlias = "np.ndarray | dict[str, Any]"
 Observation: TypeAlias = "dict[str, np.ndarray]"
 
@@ -281,8 +284,8 @@ class Episodes:
         shape = (self.n, *task.bank.shape) if task.action == "policy" else (self.n, task.dims)
         if given.shape != shape:
             raise UsageError(f"Actions of shape {given.shape} are not of shape {shape}.", fix="Give one a row.")
-        if not np.isfinite(given[live]).all():
-            raise UsageError("An action is not finite.", fix="Give finite numbers.")
+        if not (np.abs(given[live]) <= LARGEST).all():
+            raise UsageError(f"An action is not finite, or beyond {LARGEST:g}.", fix="Give moderate numbers.")
         given = np.where(live.reshape(-1, *[1] * (given.ndim - 1)), given, 0.0)
         if task.action == "values":
             return given * task.value_range, None, queries

@@ -57,6 +57,8 @@ class ItemBank:
             )
         if query.shape[2] != evaluation.shape[2] or not self.sharpness > 0:
             raise DataError("The options differ in dimension, or the sharpness is not above 0.", fix="Correct them.")
+        if not (np.isfinite(query).all() and np.isfinite(evaluation).all()):
+            raise DataError("A feature of an option is not finite.", fix="Correct it, or leave the option out.")
         asked = {row.tobytes() for row in query.reshape(-1, self.dims)}
         both = [k for k, row in enumerate(evaluation.reshape(-1, self.dims)) if row.tobytes() in asked]
         if both:

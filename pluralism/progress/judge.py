@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pluralism.errors import UsageError
+from pluralism.progress.agent_run import require_seeds
 from pluralism.progress.episodes import Episodes
 from pluralism.progress.examinee import committed_policy
 from pluralism.progress.published_score import coevolve_score, cosine
@@ -64,6 +65,9 @@ class Judge(QuestionedPeople):
         metric: str = "progressgym",
         **settings: Any,
     ) -> None:
+        if "action" in settings:
+            raise UsageError("A judge reads policies, whatever an examinee gives.", fix="Leave action out.")
+        require_seeds([seed])
         self.task = task_of(env, process, n_periods=n_periods, dims=dims, metric=metric, action="policy", **settings)
         self.seed = seed
         self.reset()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pluralism.errors import UsageError
 
-__all__ = ["require_numbers"]
+__all__ = ["is_number", "require_numbers"]
 
 
 def require_numbers(settings: Any, *, whole: Sequence[str] = (), real: Sequence[str] = ()) -> None:
@@ -28,7 +28,12 @@ def require_numbers(settings: Any, *, whole: Sequence[str] = (), real: Sequence[
     """
     for name in (*whole, *real):
         value = getattr(settings, name)
-        kind = Integral if name in whole else Real
-        if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        if not is_number(value, whole=name in whole):
             needed = "a whole number" if name in whole else "a finite number"
             raise UsageError(f"{name} must be {needed}, not {value!r}.", fix=f"Set {name} to {needed}.")
+
+
+def is_number(value: Any, *, whole: bool = False) -> bool:
+    """Whether something is a finite number, or a whole one."""
+    kind = Integral if whole else Real
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)

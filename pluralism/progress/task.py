@@ -13,7 +13,7 @@ from pluralism.errors import UsageError
 from pluralism.progress.coevolution import Influence, coevolving, joined
 from pluralism.progress.item_bank import ItemBank
 from pluralism.progress.linear_gaussian import LinearGaussian
-from pluralism.progress.numeric_settings import require_numbers
+from pluralism.progress.numeric_settings import is_number, require_numbers
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.value_process import ValueProcess
 
@@ -111,7 +111,7 @@ class Task:
         )
         if self.survey_noise is not None:
             require_numbers(self, real=("survey_noise",))
-        if not isinstance(self.epochs, tuple) or len(self.epochs) != 2:
+        if not isinstance(self.epochs, tuple) or len(self.epochs) != 2 or not all(map(is_number, self.epochs)):
             raise UsageError(f"epochs must be two numbers, not {self.epochs!r}.", fix="Use epochs=(1, 2).")
         if self.items is not None and not isinstance(self.items, ItemBank):
             raise UsageError(f"items must be an ItemBank, not {self.items!r}.", fix="Make one with ItemBank.")

@@ -88,6 +88,8 @@ def task_of(
         if settings or n_periods is not None or dims is not None:
             raise UsageError("A task has its settings already.", fix="Change them with dataclasses.replace(task, ...).")
         return kind
+    if not isinstance(kind, str):
+        raise UsageError(f"{kind!r} is no task.", fix='Use "follow", "predict" or "coevolve", or a Task.')
     unknown = [name for name in settings if name not in Task.__dataclass_fields__]
     if unknown:
         known = ", ".join(name for name in Task.__dataclass_fields__ if name not in ("kind", "process"))

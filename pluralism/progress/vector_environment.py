@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,8 @@ class TemporalVectorEnv(VectorEnv[dict[str, np.ndarray], Any, np.ndarray]):
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
             return [int(seed) + k for k in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise UsageError(f"{len(seed)} seeds are not {self.num_envs}.", fix="Give one seed an environment.")
+        if not isinstance(seed, Sequence) or len(seed) != self.num_envs:
+            raise UsageError(
+                f"{seed!r} is not one seed for each of {self.num_envs} environments.", fix="Give a number, or a list."
+            )
         return list(seed)

@@ -99,6 +99,7 @@ def test_an_episode_is_summed_up_at_its_end() -> None:
     [
         (np.full(3, np.nan), {}, "not finite"),
         (np.array([0.0, np.inf, 0.0]), {}, "not finite"),
+        (np.full(3, 1e300), {}, "beyond"),
         (np.zeros(4), {}, "of shape"),
         (np.float32(0.0), {}, "of shape"),
         ([[0.0], [0.0, 1.0]], {}, "must be numbers"),
@@ -141,6 +142,15 @@ def test_what_is_done_to_an_environment_that_begins_anew_does_not_matter(setting
     observation, reward, *_ = env.step(action)
     assert observation["period"].tolist() == [3, 1] and np.isfinite(reward).all()
     assert all(np.isfinite(part).all() for part in observation.values())
+
+
+def test_seeds_of_vector_environments_are_one_or_one_each() -> None:
+    env = TemporalVectorEnv("follow", num_envs=2, **SMALL)
+    for seed in ([1], 1.5, (1, 2, 3)):
+        with pytest.raises(UsageError, match="one seed for each"):
+            env.reset(seed=seed)
+    one, each = env.reset(seed=4)[0]["survey"].copy(), env.reset(seed=[4, 5])[0]["survey"]
+    np.testing.assert_array_equal(one, each)
 
 
 def roll(env: TemporalEnv, act) -> list[tuple[dict, float, dict]]:
@@ -311,6 +321,8 @@ def test_a_table_is_an_environment() -> None:
         ({"kind": "predict", "horizon": 0}, "horizon=0"),
         ({"kind": "follow", "n_periods": 1}, "periods"),
         ({"kind": "wander"}, "wander"),
+        ({"kind": 3}, "3 is no task"),
+        ({"kind": "coevolve", "epochs": (1, "a")}, "epochs"),
         ({"kind": "follow", "survey_noise": None}, "asked anything"),
         ({"kind": "follow", "process": "spiral"}, "no value process"),
         ({"kind": "follow", "colour": 1}, "no setting"),

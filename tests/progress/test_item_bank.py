@@ -52,5 +52,7 @@ def test_what_is_asked_is_not_what_is_scored() -> None:
     assert "evaluation item 5" in str(caught.value)
     with pytest.raises(UsageError, match="negative"):
         bank.normalised(np.full((32, 4), -1.0))
+    with pytest.raises(DataError, match="not finite"):
+        ItemBank(np.full((2, 2, 3), np.nan), bank.evaluation)
     with pytest.raises(DataError, match="differ in dimension"):
         ItemBank(bank.query, bank.evaluation[..., :2])

@@ -282,6 +282,14 @@ def test_who_stops_or_gives_nonsense_is_told() -> None:
     with pytest.raises(UsageError, match="in turns"):
         judge.eval_snapshot(Stops())
 
+    for settings, match in (
+        ({"action": "values"}, "reads policies"),
+        ({"seed": -1}, "Seeds"),
+        ({"seed": 1.5}, "Seeds"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            Judge("Follow-v0", dims=2, **settings)
+
     class Wide:
         def evaluate(self) -> np.ndarray:
             return np.zeros(7)

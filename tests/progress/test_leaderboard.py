@@ -133,6 +133,8 @@ def test_agents_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(UsageError, match="list of names"):
+        run_agents("Follow-v0", "frozen")
     with pytest.raises(UsageError, match="named twice"):
         run_agents("Follow-v0", ["frozen", "frozen"])
     with pytest.raises(UsageError, match="no environment"):
