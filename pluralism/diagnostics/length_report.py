@@ -106,7 +106,7 @@ def length_and_kl(
     reference_tokens: ArrayLike | None = None,
     rewards: ArrayLike | None = None,
 ) -> LengthAndKL:
-    """Report lengths and KL of answers, which move together, and whether the reward is one of length [1]_.
+    r"""Report lengths and KL of answers, which move together, and whether the reward is one of length [1]_.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def length_and_kl(
 
     References
     ----------
-    .. [1] K. Ahrabian et al., "The hitchhiker's guide to human alignment with *PO", arXiv:2407.15229.
+    .. [1] K. Ahrabian et al., "The hitchhiker's guide to human alignment with \*PO", arXiv:2407.15229.
 
     Examples
     --------
