@@ -13,7 +13,7 @@ import torch
 from pluralism.errors import ModelFileError, UsageError
 from pluralism.extras import require
 from pluralism.policy.lm.library_warnings import without_rename_warnings
-from pluralism.policy.lm.shared_weights import shared_copy
+from pluralism.policy.lm.shared_weights import OWN_PARTS, shared_copy
 
 __all__ = ["ADAPTER_NAME", "Adapter"]
 
@@ -108,9 +108,13 @@ class Adapter:
             found = peft.set_peft_model_state_dict(network, dict(self.weights), adapter_name=ADAPTER_NAME)
         except (ValueError, RuntimeError, KeyError) as cause:
             raise _misfit(str(cause)) from cause
-        # PEFT reads tuned prompts in another way, and reports them none the less.
-        if found.unexpected_keys and not self.config.is_prompt_learning:
-            raise _misfit(f"the base has no layer for {found.unexpected_keys[0]!r}")
+        # PEFT reads tuned prompts in another way, strictly, and reports them as lost and missing none the less.
+        if not self.config.is_prompt_learning:
+            if found.unexpected_keys:
+                raise _misfit(f"the base has no layer for {found.unexpected_keys[0]!r}")
+            absent = [key for key in found.missing_keys if any(part in key for part in OWN_PARTS)]
+            if absent:
+                raise _misfit(f"it has no weights for {absent[0]!r}")
         return network.train(trained)
 
     def save(self, folder: str | Path) -> Path:
@@ -136,6 +140,9 @@ class Adapter:
         from safetensors.torch import load_file
 
         place = Path(folder)
+        if not (place / "adapter_config.json").is_file():
+            # PEFT would look for such a name on the hub.
+            raise ModelFileError("There is no adapter here.", where=str(place), fix="Give the folder of an adapter.")
         try:
             return cls(_peft().PeftConfig.from_pretrained(str(place)), load_file(place / _WEIGHTS))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as cause:

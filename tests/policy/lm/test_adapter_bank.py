@@ -119,8 +119,12 @@ def test_what_cannot_be_a_bank(tiny_lm, bank, answers, tmp_path):
     with pytest.raises(DataError, match="group 'cold' has no rows"):
         train_per_group(SupervisedTuning(), tiny_lm, answers, tmp_path, groups=("plain", "cold"))
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ModelFileError, match="adapter cannot be read"):
+    with pytest.raises(ModelFileError, match="There is no adapter here"):
         Adapter.load(tmp_path)
+    place = Adapter.of(bank.model("plain").network).save(tmp_path / "damaged")
+    (place / "adapter_model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelFileError, match="adapter cannot be read"):
+        Adapter.load(place)
 
 
 def test_an_adapter_of_another_kind_is_refused(bank, tiny_lm, answers, tmp_path):
@@ -133,4 +137,7 @@ def test_an_adapter_of_another_kind_is_refused(bank, tiny_lm, answers, tmp_path)
     wrong = Adapter(config.config, {name: weight[..., :-1] for name, weight in config.weights.items()})
     with pytest.raises(UsageError, match="does not fit"):
         wrong.on(small.network)
+    fewer = Adapter(config.config, dict(list(config.weights.items())[1:]))
+    with pytest.raises(UsageError, match="does not fit"):
+        fewer.on(small.network)
     assert np.isfinite(total(tiny_lm, "plain"))

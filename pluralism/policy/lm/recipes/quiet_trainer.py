@@ -66,7 +66,7 @@ def kept_random_states() -> Iterator[None]:
     """Put back the global random states that trainers seed: python's, numpy's and torch's."""
     held, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         random.setstate(held)

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -202,6 +203,7 @@ class Recipe(ABC):
         *,
         group: str | None = None,
         reference: LanguageModel | None = None,
+        callbacks: Sequence[Any] = (),
         progress: ProgressOption = False,
     ) -> LanguageModel:
         """Train on the data; a training that was killed goes on from its last checkpoint, to the same result.
@@ -219,6 +221,8 @@ class Recipe(ABC):
             Train on the rows of this group.
         reference : LanguageModel, optional
             What the policy is compared with, by recipes that compare; the start by default.
+        callbacks : sequence of transformers.TrainerCallback
+            Such as `pluralism.diagnostics.OverOptimisationMonitor`.
         progress : bool or callable
             As for `pluralism.embeddings.embed`; counts steps.
 
@@ -248,7 +252,8 @@ class Recipe(ABC):
         with undisturbed(), reporter(progress, f"Training {name}") as report:
             network, adapter = ready or self._trained(model)
             trainer = self._trainer(network, compared, model, rows, folder.checkpoints, adapter=adapter)
-            trainer.add_callback(progress_callback(report))
+            for each in (*callbacks, progress_callback(report)):
+                trainer.add_callback(each)
             trainer.train(resume_from_checkpoint=folder.newest_checkpoint())
             result = replace(model, network=self._finished(model, trainer), name=name)
             if not all(bool(weight.isfinite().all()) for weight in weights_of(result.network).values()):
@@ -312,10 +317,16 @@ class Recipe(ABC):
         self, network: Any, reference: Any, model: LanguageModel, rows: Any, place: Path, *, adapter: Any = None
     ) -> Any:
         compared = {"ref_model": reference} if self._compares() else {}
+        settings = self.config(place, device=str(model.device))
+        if settings.n_gpu > 1:
+            raise UsageError(
+                "One process sees several GPUs, and TRL's trainers take one each.",
+                fix="Set CUDA_VISIBLE_DEVICES to one of them, or start the script by `accelerate launch`.",
+            )
         return silence(
             self._trainer_class()(
                 model=network,
-                args=self.config(place, device=str(model.device)),
+                args=settings,
                 train_dataset=rows,
                 processing_class=copy.copy(model.tokenizer),
                 peft_config=adapter,
