@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from pluralism.data import Comparisons, Items
-from pluralism.discretion import PrinciplePreferences, PrincipleSet, Verdicts, audit_discretion, between_groups
+from pluralism.discretion import (
+    PrinciplePreferences,
+    PrincipleSet,
+    Verdicts,
+    audit_discretion,
+    between_groups,
+    explain_verdicts,
+    graph_discrepancy,
+)
+from pluralism.elicitation import MoralGraph, ValuesCard, aggregate
 from pluralism.models import MixtureBradleyTerry
 from pluralism.policy import by_voting, compare_policies, kl_optimal
 from pluralism.reports import build_choice_report, build_discretion_report, build_report
@@ -180,6 +189,7 @@ def hostile_audit(tmp_path_factory):
         [f"{attack}{k}" for k, attack in enumerate(ATTACKS * 2)],
         texts=ATTACKS * 2,
         prompts=[ATTACKS[k // 4] for k in range(n)],
+        covariates={ATTACKS[1]: rng.normal(size=n), ATTACKS[6]: rng.normal(size=n)},
     )
     rows = np.arange(8 * n)
     data = Comparisons.from_arrays(left=rows % n, right=(rows + 1 + rows // n) % n, items=items)
@@ -193,8 +203,25 @@ def hostile_audit(tmp_path_factory):
     ]
     audit = audit_discretion(data, found, people, n_bootstrap=20)
     between = [between_groups(audit, names[1:], pooled=names[0])]
+    scenario = [ATTACKS[row % 3] for row in rows]
+    reasons = explain_verdicts(data, people, factors=[ATTACKS[1], ATTACKS[6]], scenario=scenario, n_bootstrap=20)
+    cards = {f"p{k}": ValuesCard(f"Value {k}", "", ["MOMENTS"]) for k in range(4)}
+    votes = [
+        {"participant": f"u{u}", "source": f"p{k + 1}", "wiser": f"p{k}", "answer": "upgrade"}
+        for u in range(4)
+        for k in range(3)
+    ]
+    elicited = graph_discrepancy(audit, aggregate(MoralGraph(cards).with_votes(votes)))
     report = build_discretion_report(
-        audit, data, principles=principles, between=between, title=ATTACKS[3], command=ATTACKS[2], examples=20
+        audit,
+        data,
+        principles=principles,
+        between=between,
+        reasons=reasons,
+        elicited=elicited,
+        title=ATTACKS[3],
+        command=ATTACKS[2],
+        examples=20,
     )
     return report.write(tmp_path_factory.mktemp("audit") / "audit.html")
 
