@@ -59,12 +59,20 @@ class Why:
         return cls(factors, ties or TIES[0], scenario) if why else None
 
     def check(self, comparisons: Comparisons) -> None:
-        """Refuse factors and scenarios that the data do not have, before anybody is asked anything."""
+        """Refuse what the data do not have, or have too much of, before anybody is asked anything."""
         from pluralism.discretion.factors.differences import checked_factors
+        from pluralism.discretion.factors.property_weights import MAX_COEFFICIENTS
 
-        checked_factors(comparisons, self.factors)
-        if self.scenario is not None:
-            _labels(comparisons, self.scenario)
+        factors = checked_factors(comparisons, self.factors)
+        if self.scenario is None:
+            return
+        scenarios = set(_labels(comparisons, self.scenario))
+        if len(scenarios) * len(factors) > MAX_COEFFICIENTS:
+            raise UsageError(
+                f"{len(scenarios):,} scenarios are too many for {len(factors)} factors.",
+                where=f"--scenario {self.scenario}",
+                fix=f"Use at most {MAX_COEFFICIENTS // len(factors):,}, or fewer factors.",
+            )
 
     def explain(self, comparisons: Comparisons, audit: DiscretionAudit, seed: int) -> Reasons:
         """Reasons of the annotators of an audit."""

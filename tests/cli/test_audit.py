@@ -127,6 +127,15 @@ def test_reasons_are_printed_and_written(call, data, tmp_path):
     assert "readability" not in printed.out
 
 
+def test_too_many_scenarios_are_refused_before_anything_is_done(call, tmp_path):
+    rows = [["u", f"s{k}", TEXTS[k % 7], TEXTS[8 + k % 5], k % 2] for k in range(500)]
+    named = write_csv(tmp_path / "many.csv", ["user", "source", "left", "right", "outcome"], rows)
+    found = call("audit", named, "--why", "--scenario", "source", "--bootstrap", 10)
+    assert found.code == 2
+    assert "500 scenarios are too many for 5 factors" in found.err
+    assert "at most 409" in found.err
+
+
 @pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
 def test_groups_with_colons_in_their_names_are_groups_of_the_same_people(call, tmp_path):
     rows = [["u", f"a:{k % 2}", TEXTS[k % 7], TEXTS[8 + k % 5], k % 3 % 2] for k in range(60)]
