@@ -112,23 +112,34 @@ def run(
 def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with results of pluralism progress run.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Also write a page (.html) or a report (.md).")
+        Path | None, typer.Option("--out", "-o", help="Also write a page (.html), or a report with its pictures (.md).")
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Title of the page or report.")] = "Values over time",
     as_json: JsonOption = False,
 ) -> None:
     """Show all results of DIR, with intervals; with --out as a page or in Markdown."""
     from pluralism.files import atomic_write
-    from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
+    from pluralism.progress.leaderboard import (
+        leaderboard_markdown,
+        leaderboard_page,
+        leaderboard_pictures,
+        read_comparisons,
+    )
 
     with output(as_json) as result:
         if out is not None and out.suffix.lower() not in (".html", ".htm", ".md"):
             raise UsageError(f"{out.suffix or out.name!r} cannot be written.", where="--out", fix="Use .html or .md.")
         read = read_comparisons(folder)
         if out is not None:
-            write = leaderboard_markdown if out.suffix.lower() == ".md" else leaderboard_page
             out.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(out, write(read, title=title).encode())
+            if out.suffix.lower() == ".md":
+                names = [f"{out.stem}-{k + 1}.svg" for k in range(len(read))]
+                for name, picture in zip(names, leaderboard_pictures(read), strict=True):
+                    atomic_write(out.parent / name, picture.encode())
+                text = leaderboard_markdown(read, title=title, pictures=names)
+            else:
+                text = leaderboard_page(read, title=title)
+            atomic_write(out, text.encode())
         document = {"comparisons": [each.to_dict() for each in read], "out": None if out is None else str(out)}
         result.show(document, lambda console: _render(console, read, out))
 

@@ -57,6 +57,7 @@ _NAMES = {
     "forecast_table": "series_forecasts",
     "leaderboard_markdown": "leaderboard",
     "leaderboard_page": "leaderboard",
+    "leaderboard_pictures": "leaderboard",
     "make_agent": "agents.catalogue",
     "mean_answers": "answers",
     "measures": "metrics",
@@ -110,6 +111,7 @@ __all__ = [
     "forecast_table",
     "leaderboard_markdown",
     "leaderboard_page",
+    "leaderboard_pictures",
     "make_agent",
     "mean_answers",
     "measures",
@@ -137,7 +139,12 @@ if TYPE_CHECKING:
     from pluralism.progress.item_bank import ItemBank
     from pluralism.progress.item_texts import ItemTexts
     from pluralism.progress.judge import Judge
-    from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
+    from pluralism.progress.leaderboard import (
+        leaderboard_markdown,
+        leaderboard_page,
+        leaderboard_pictures,
+        read_comparisons,
+    )
     from pluralism.progress.linear_gaussian import LinearGaussian
     from pluralism.progress.metrics import measures
     from pluralism.progress.model_scorers import model_respondent, model_text_scorer

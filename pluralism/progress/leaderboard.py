@@ -21,7 +21,7 @@ from pluralism.progress.comparison import AgentComparison, Estimate
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["leaderboard_markdown", "leaderboard_page", "read_comparisons"]
+__all__ = ["leaderboard_markdown", "leaderboard_page", "leaderboard_pictures", "read_comparisons"]
 
 LEFT, RIGHT, ROW = 180.0, 620.0, 24.0
 SHOWN = ("ahead", "skill", "direction", "worst_group", "influence")
@@ -44,23 +44,43 @@ def read_comparisons(folder: Path) -> list[AgentComparison]:
     return [_read(path) for path in paths]
 
 
-def leaderboard_markdown(comparisons: Sequence[AgentComparison], *, title: str = "Values over time") -> str:
-    """A section with a table for each comparison."""
+def leaderboard_markdown(
+    comparisons: Sequence[AgentComparison], *, title: str = "Values over time", pictures: Sequence[str] = ()
+) -> str:
+    """A section with a table for each comparison.
+
+    Parameters
+    ----------
+    comparisons : sequence of AgentComparison
+    title : str
+    pictures : sequence of str, optional
+        Where the picture of each comparison lies, as `leaderboard_pictures` draws it.
+    """
     lines = [f"# {title}", ""]
-    for each in comparisons:
+    for k, each in enumerate(comparisons):
         header, rows, notes = _table(each)
         lines += [f"## {_title(each)}", "", _about(each), ""]
+        if pictures:
+            lines += [f"![{_label(each)}](<{pictures[k]}>)", ""]
         body = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body]
         lines += ["", *(f"{note}  " for note in notes), ""]
     return printable("\n".join(lines).rstrip() + "\n")
 
 
+def leaderboard_pictures(comparisons: Sequence[AgentComparison]) -> list[str]:
+    """The costs of each comparison with their intervals, as an SVG file of its own."""
+    from markupsafe import Markup
+
+    template = _environment().get_template("picture.svg.j2")
+    return [template.render(board=_board(each), style=Markup(_style("picture.css"))) for each in comparisons]
+
+
 def leaderboard_page(comparisons: Sequence[AgentComparison], *, title: str = "Values over time") -> str:
     """A page with a picture of the costs and a table for each comparison; it makes no request and runs no script."""
     from markupsafe import Markup
 
-    style = files("pluralism.progress").joinpath("templates", "leaderboard.css").read_text(encoding="utf-8")
+    style = _style("leaderboard.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     template = _environment().get_template("leaderboard.html.j2")
@@ -77,6 +97,14 @@ def _read(path: Path) -> AgentComparison:
     if not isinstance(document, dict):
         raise DataError("The file holds no comparison.", where=str(path), fix="Take it out of the folder.")
     return AgentComparison.from_dict(document, where=str(path))
+
+
+def _style(name: str) -> str:
+    return files("pluralism.progress").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _label(each: AgentComparison) -> str:
+    return f"Cost of each agent with its interval, on a logarithmic scale: {_title(each)}"
 
 
 def _title(each: AgentComparison) -> str:
@@ -147,7 +175,7 @@ def _board(each: AgentComparison) -> dict[str, Any]:
     return {
         "title": _title(each),
         "about": _about(each),
-        "label": f"Cost of each agent with its interval, on a logarithmic scale: {_title(each)}",
+        "label": _label(each),
         "height": 16 + ROW * len(rows) + 20,
         "rows": rows,
         "ticks": [{"x": place(tick), "text": f"{tick:.2g}"} for tick in ticks],

@@ -19,7 +19,8 @@ def test_agents_run_and_stand_on_a_leaderboard(call, tmp_path):
     assert board.code == 0 and "Coevolve-v0, damped_trend: 5 histories" in board.out and "extrapolative" in board.out
     assert page.read_text().startswith("<!doctype html>")
     assert call("progress", "leaderboard", folder, "--out", report, "--json").document["out"] == str(report)
-    assert report.read_text().startswith("# Values over time")
+    assert report.read_text().startswith("# Values over time") and "](<board-2.svg>)" in report.read_text()
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["board-1.svg", "board-2.svg"]
     again = call(
         "progress", "run", "--env", "Predict-v0", "--agent", "persistence,kalman", "--set", "horizon=2", *common
     )

@@ -13,9 +13,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def run(repository: Path, name: str, folder: Path) -> str:
+def run(repository: Path, name: str, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(repository / "examples" / name)],
+        [sys.executable, str(repository / "examples" / name), *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -41,7 +41,7 @@ def test_a_library_of_reinforcement_learning_trains_in_them(repository: Path, tm
 
 
 def test_the_page_has_the_frontier_of_the_example(repository: Path, tmp_path: Path) -> None:
-    out = run(repository, "progress_frontier.py", tmp_path)
+    out = run(repository, "plot_progress_frontier.py", tmp_path, "frontier.svg")
     page = (repository / "docs" / "progress.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (optimum [^|]+|\w+)(?: \([^|]*\))? \| (\d\.\d{4}) \| (\d\.\d{4}) \| (\d\.\d{4}) \|$", page, re.M
@@ -50,4 +50,4 @@ def test_the_page_has_the_frontier_of_the_example(repository: Path, tmp_path: Pa
     assert len(rows) == 11
     for name, *aims in rows:
         assert printed[name.strip()] == aims
-    assert "dominated: persistence, history, lead, frozen" in out and (tmp_path / "progress_frontier.svg").exists()
+    assert "dominated: persistence, history, lead, frozen" in out and (tmp_path / "frontier.svg").exists()

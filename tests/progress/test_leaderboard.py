@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ from pluralism.errors import DataError, UsageError
 from pluralism.progress.agents import catalogue
 from pluralism.progress.agents.agent import Estimator
 from pluralism.progress.comparison import AgentComparison, run_agents
-from pluralism.progress.leaderboard import leaderboard_markdown, leaderboard_page, read_comparisons
+from pluralism.progress.leaderboard import (
+    leaderboard_markdown,
+    leaderboard_page,
+    leaderboard_pictures,
+    read_comparisons,
+)
 from pluralism.progress.trajectory_table import TrajectoryTable
 
 
@@ -107,6 +113,25 @@ def test_the_report_is_a_table(made: AgentComparison) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 5 and len({line.count("|") for line in rows}) == 1
     assert "| kalman |" in text and "20 histories" in text
+
+
+def test_a_report_has_a_picture_for_each_table(made: AgentComparison) -> None:
+    (picture,) = leaderboard_pictures([made])
+    drawn = ElementTree.fromstring(picture)
+    name = "{http://www.w3.org/2000/svg}"
+    places = [float(each.get("cx")) for each in drawn.iter(f"{name}circle")]
+    spans = [
+        (float(each.get("x1")), float(each.get("x2")))
+        for each in drawn.iter(f"{name}line")
+        if each.get("class") == "span"
+    ]
+    assert len(places) == len(spans) == 3 and places == sorted(places)
+    assert all(low <= place <= high for place, (low, high) in zip(places, spans, strict=True))
+    assert [each.text for each in drawn.iter(f"{name}text") if each.get("text-anchor") == "end"] == [
+        each.agent for each in made.results
+    ]
+    text = leaderboard_markdown([made], pictures=["a picture.svg"])
+    assert "](<a picture.svg>)" in text
 
 
 def test_a_measured_series_has_a_leaderboard() -> None:

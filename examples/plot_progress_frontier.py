@@ -6,10 +6,12 @@ A model that people listen to changes what they want. Serve the people who are t
 have taken them, and move them little: the three aims are at odds. Which policies are on the frontier, and where are
 those that lead, freeze, or follow?
 
-Run with ``python examples/progress_frontier.py``; it writes ``progress_frontier.svg`` into the working directory.
+Run with ``python examples/plot_progress_frontier.py``, and with the name of a file to keep the picture.
 """
 
 # %%
+import sys
+
 import matplotlib.pyplot as plt
 
 from pluralism.progress import SimulatedDrift, Task, coevolution_frontier
@@ -26,4 +28,5 @@ for name, (serve, stay, influence), optimal in zip(frontier.names, frontier.aims
     axes.scatter(serve, stay, s=40 + 1500 * influence, alpha=0.6, color="tab:blue" if optimal else "tab:orange")
     axes.annotate(name.removeprefix("optimum "), (serve, stay), xytext=(6, 4), textcoords="offset points", fontsize=8)
 axes.set(xlabel="distance of the policy from present people", ylabel="distance of people from history")
-figure.savefig("progress_frontier.svg")
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1])
