@@ -104,7 +104,7 @@ def layerwise_average(
 
     Block b of B has the weights :math:`(1 - \alpha_b) \theta^0_b + \alpha_b \theta^1_b` with
     :math:`\alpha_b = \bar\alpha B \, \sigma(m_b) / \sum_c \sigma(m_c)`, whose mean is :math:`\bar\alpha`. The m are
-    learnt by AdamW without decay, from 0, to maximise the likelihood of answers that a reward has chosen. A ratio may
+    learnt by Adam, from 0, to maximise the likelihood of answers that a reward has chosen. A ratio may
     exceed 1, where its block then goes beyond the tuned model.
 
     Parameters
@@ -137,8 +137,8 @@ def layerwise_average(
 
     References
     ----------
-    Y. Lin et al., "Mitigating the alignment tax of RLHF", EMNLP 2024, arXiv:2309.06256, section 5. The published code
-    multiplies the start by the ratio; here a ratio of 1 is the tuned model.
+    Y. Lin et al., "Mitigating the alignment tax of RLHF", EMNLP 2024, arXiv:2309.06256. The published code multiplies
+    the start by the ratio; here a ratio of 1 is the tuned model.
     """
     if not (0 < ratio < 1 and steps >= 1 and batch_size >= 1 and learning_rate > 0):
         raise UsageError(
@@ -156,7 +156,9 @@ def layerwise_average(
     m = torch.zeros(blocks, dtype=torch.float32, device=start.device, requires_grad=True)
 
     def mixed(alpha: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {k: old[k] + alpha[place[k]].to(old[k].dtype) * (new[k].to(old[k].device) - old[k]) for k in old}
+        # In float32, in which small steps between two models are not lost.
+        far = {k: new[k].to(old[k].device).float() - old[k].float() for k in old}
+        return {k: (old[k].float() + alpha[place[k]] * far[k]).to(old[k].dtype) for k in old}
 
     optimiser = torch.optim.Adam([m], lr=learning_rate)
     order = _endless(len(rows), batch_size, as_generator(rng, "layerwise averaging"))

@@ -48,7 +48,7 @@ def prompt_weights(
 
     References
     ----------
-    S. Jung et al., arXiv:2404.04656, section 4.
+    S. Jung et al., "Binary classifier optimization for large language model alignment", arXiv:2404.04656.
     """
     from sklearn.linear_model import LogisticRegression
 
