@@ -194,7 +194,7 @@ def entanglement(
     References
     ----------
     .. [1] H. Yuan et al., "A common pitfall of margin-based language model alignment: gradient entanglement",
-       ICLR 2025, arXiv:2410.13828, section 3. The published plots use the chosen response's norm in both conditions.
+       ICLR 2025, arXiv:2410.13828. The published plots use the chosen response's norm in both conditions.
 
     Examples
     --------

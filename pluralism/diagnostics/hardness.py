@@ -137,7 +137,7 @@ def dpo_hardness(
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,
-       arXiv:2405.19534, theorem 4.1. The published code divides log-probabilities where it does not normalise lengths;
+       arXiv:2405.19534. The published code divides log-probabilities where it does not normalise lengths;
        here they are subtracted.
 
     Examples

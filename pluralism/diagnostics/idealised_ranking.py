@@ -150,7 +150,7 @@ def idealised_ranking_accuracy(
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,
-       arXiv:2405.19534, theorem 3.1. Groups are not of the paper.
+       arXiv:2405.19534. Groups are not of the paper.
 
     Examples
     --------

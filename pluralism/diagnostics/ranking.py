@@ -81,7 +81,7 @@ def ranking_accuracy(
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,
-       arXiv:2405.19534, section 2.
+       arXiv:2405.19534.
 
     Examples
     --------

@@ -186,7 +186,7 @@ def token_shift(
     References
     ----------
     .. [1] B. Y. Lin et al., "The unlocking spell on base LLMs: rethinking alignment via in-context learning",
-       ICLR 2024, arXiv:2312.01552, section 2.
+       ICLR 2024, arXiv:2312.01552.
     """
     import torch
 

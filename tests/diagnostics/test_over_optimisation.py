@@ -135,3 +135,20 @@ def test_bad_input_is_refused(tiny_lm):
         over_optimisation([0], [1.0, 1.0], [1.0, 1.0])
     with pytest.raises(UsageError, match="slack"):
         over_optimisation([0], [1.0], [1.0], slack=-0.1)
+
+
+@pytest.mark.slow
+def test_it_watches_a_recipe_of_trl(tiny_lm, tmp_path):
+    from pluralism.policy.lm.recipes import DPO
+
+    monitor = OverOptimisationMonitor(tiny_lm, PROMPTS, WARM, k=5, every=4, baseline=1)
+    recipe = DPO(max_steps=12, batch_size=4, learning_rate=2e-3, beta=0.1)
+    pairs = {"prompt": PROMPTS, "chosen": PLAIN, "rejected": WARM}
+    after = recipe.train(tiny_lm, pairs, tmp_path / "dpo", callbacks=[monitor])
+    found = monitor.result()
+    np.testing.assert_array_equal(found.steps, [0, 4, 8, 12])
+    for at, model in ((0, tiny_lm), (-1, after)):
+        read = read_answers(
+            model, [model.prompt_tokens(p) for p in PROMPTS], [model.response_tokens(a) for a in WARM], measure_top_k(5)
+        )
+        np.testing.assert_allclose(found.entropy[at], np.mean([rows[0].mean() for rows in read]), rtol=1e-4)

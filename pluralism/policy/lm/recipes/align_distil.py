@@ -15,6 +15,7 @@ from pluralism.policy.lm.recipes.training_rows import answered, token_rows
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pluralism.data.sources import Source
@@ -100,11 +101,12 @@ class AlignDistil(Recipe):
         *,
         group: str | None = None,
         reference: LanguageModel | None = None,
+        callbacks: Sequence[Any] = (),
         progress: ProgressOption = False,
     ) -> LanguageModel:
         """Train the student; see `Recipe.train`. The reference is the teacher, and must be given."""
         self._teacher(reference)
-        return super().train(model, data, out, group=group, reference=reference, progress=progress)
+        return super().train(model, data, out, group=group, reference=reference, callbacks=callbacks, progress=progress)
 
     def _teacher(self, reference: LanguageModel | None) -> None:
         if reference is None:
