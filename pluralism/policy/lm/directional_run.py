@@ -78,12 +78,10 @@ class DirectionalRun:
 
         `on_front` and the volume see an attribute from both sides where directions ask for more and for less of it.
         """
-        fronts = []
+        fronts, volumes = [], self.volumes
         for r, taken in enumerate(self.taken):
             low, high = np.quantile(np.einsum("bp,dpk->bdk", self.counts, taken), [0.025, 0.975], axis=0)
             mean = taken.mean(axis=1)
-            volume = [float(each[r]) for each in (self.volumes.value, self.volumes.low, self.volumes.high)]
-            on_front = signed_front(mean, self.directions)
             fronts.append(
                 Front(
                     list(self.attributes),
@@ -91,10 +89,12 @@ class DirectionalRun:
                     mean,
                     low,
                     high,
-                    on_front,
-                    *volume,
-                    self.reference,
-                    taken.shape[1],
+                    on_front=signed_front(mean, self.directions),
+                    hypervolume=float(volumes.value[r]),
+                    hypervolume_low=float(volumes.low[r]),
+                    hypervolume_high=float(volumes.high[r]),
+                    reference=self.reference,
+                    n_pools=taken.shape[1],
                 )
             )
         return tuple(fronts)

@@ -9,13 +9,18 @@ from typing import Any
 from pluralism.errors import MissingExtraError
 from pluralism.extras import require
 
-__all__ = ["EXPERIMENTAL", "TRL_VERSION", "trl_name"]
+__all__ = ["DROPPED", "EXPERIMENTAL", "TRL_VERSION", "trl_name"]
 
 TRL_VERSION = "1.16"
 """The minor version that the names below belong to, as `pyproject.toml` pins it."""
 
 EXPERIMENTAL: dict[str, str] = {"GKDConfig": "gkd", "GKDTrainer": "gkd"}
 """Module of each name in `trl.experimental` that recipes use."""
+
+DROPPED: dict[str, str] = {
+    "NashMDTrainer": "Rounds of SoftSPPO, each from the last one's model, play the same game by multiplied weights.",
+}
+"""Names that earlier versions had in `trl.experimental` and this one has not, with what serves in their place."""
 
 
 def trl_name(name: str) -> Any:
@@ -27,6 +32,11 @@ def trl_name(name: str) -> Any:
         TRL is not installed, or is another version that does not have the name.
     """
     trl = require("trl", extra="lm", purpose=name)
+    if name in DROPPED:
+        raise MissingExtraError(
+            f"TRL {trl.__version__} has no {name}: it was dropped from trl.experimental before TRL {TRL_VERSION}.",
+            fix=DROPPED[name],
+        )
     place = EXPERIMENTAL.get(name)
     try:
         if place is None:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pluralism.errors import UsageError
+from pluralism.policy.lm.trl_names import trl_name
 
 __all__ = [
     "BCO",
@@ -70,7 +71,6 @@ _BY_NAME = {
     "bco_pair": "BCOPair",
     "dpo": "DPO",
     "f_dpo": "FDPO",
-    "group_grpo": "GroupGRPO",
     "ipo": "IPO",
     "kto": "KTO",
     "length_normalised_dpo": "LengthNormalisedDPO",
@@ -83,6 +83,9 @@ _BY_NAME = {
     "supervised": "SupervisedTuning",
     "trpa": "TRPA",
 }
+
+_DROPPED = {"nash_md": "NashMDTrainer"}
+"""Methods whose trainer the pinned TRL no longer has."""
 
 if TYPE_CHECKING:
     from pluralism.policy.lm.recipes.align_distil import AlignDistil
@@ -131,12 +134,16 @@ def recipe_by_name(name: str, **settings: Any) -> Recipe:
     ------
     UsageError
         There is no such loss, or no such setting.
+    MissingExtraError
+        The pinned version of TRL has dropped the method ("nash_md").
 
     Examples
     --------
     >>> recipe_by_name("ipo", beta=0.5).beta
     0.5
     """
+    if name in _DROPPED:
+        trl_name(_DROPPED[name])
     if name not in _BY_NAME:
         raise UsageError(f"There is no loss {name!r}.", fix=f"Choose one of {', '.join(_BY_NAME)}.")
     kind = __getattr__(_BY_NAME[name])

@@ -152,7 +152,7 @@ class GroupGRPO(Recipe):
             "beta": self.beta,
             "scale_rewards": self.scale_rewards,
             "multi_objective_aggregation": self.aggregation,
-            "reward_weights": self.dual.begin(self.groups).weights.tolist(),
+            "reward_weights": self.dual.begin(self.groups).weights.tolist() if self.groups else None,
         }
 
     def _compares(self) -> bool:

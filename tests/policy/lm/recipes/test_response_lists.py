@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import tiny_lm as models
 import torch
 
-from pluralism.errors import DataError, DataWarning, UsageError
+from pluralism.errors import DataError, DataWarning, MissingExtraError, UsageError
 from pluralism.policy.lm.adapter_settings import Lora
+from pluralism.policy.lm.recipes import recipe_by_name
 from pluralism.policy.lm.recipes.pro import PRO
 from pluralism.policy.lm.recipes.sami import SAMI
 from pluralism.policy.lm.recipes.soft_sppo import SoftSPPO
@@ -198,3 +201,10 @@ def test_a_reference_that_would_do_nothing_is_refused(tiny_lm, tmp_path):
 def test_wrong_settings_are_refused(recipe, options):
     with pytest.raises(UsageError, match=next(iter(options))):
         recipe(**options)
+
+
+def test_nash_md_says_what_serves_where_this_trl_has_dropped_it():
+    assert importlib.util.find_spec("trl.experimental.nash_md") is None
+    with pytest.raises(MissingExtraError, match="has no NashMDTrainer") as told:
+        recipe_by_name("nash_md")
+    assert "SoftSPPO" in str(told.value)
