@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, cast
 
 from pluralism.cli.audit_options import (
     AnnotatorOption,
@@ -32,7 +32,7 @@ from pluralism.cli.audit_options import (
     WhyOption,
     WorkersOption,
 )
-from pluralism.cli.audit_reasons import Why, render_reasons
+from pluralism.cli.audit_reasons import Why
 from pluralism.cli.options import (
     ApiKeyOption,
     AttributeOption,
@@ -54,12 +54,6 @@ from pluralism.cli.options import (
     pairs_of,
     settings_of,
 )
-from pluralism.cli.tables import heading, number, percent, percent_span, print_table, span, wrapped
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, GraphDiscrepancy, PrincipleSet, Reasons
 
 __all__ = ["audit"]
 
@@ -117,6 +111,7 @@ def audit(
     from pluralism.cli.audit_graph import chosen_principles, elicited_order
     from pluralism.cli.audit_judge import Judge
     from pluralism.cli.audit_reading import groups_of, read_annotators, read_oracle
+    from pluralism.cli.audit_tables import Findings, render_audit
     from pluralism.cli.audit_writing import check_folder, write_audit
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.named_model import NamedModel
@@ -165,118 +160,17 @@ def audit(
                 if reasons is not None:
                     stage("reasons")
                     explained = reasons.explain(comparisons, made, seed)
-            between = groups_of(made, pooled)
             elicited = None if ranking is None else graph_discrepancy(made, ranking)
+            findings = Findings(made, chosen, groups_of(made, pooled), explained, elicited)
             written: list[str] = []
             if out is not None:
                 stage("report")
-                written = write_audit(out, made, comparisons, chosen, between, explained, elicited, examples)
-        document = made.to_dict() | {
+                written = write_audit(out, findings, comparisons, examples)
+        document = findings.to_dict() | {
             "data": str(data),
             "principle_set": chosen.name,
-            "between": [groups.to_dict() for groups in between],
-            "graph": None if elicited is None else elicited.to_dict(),
-            "why": None if explained is None else explained.to_dict(),
             "judge": judge.spent(),
             "out": None if out is None else str(out),
             "files": written,
         }
-        result.show(document, lambda console: _render(console, made, chosen, between, explained, elicited, document))
-
-
-def _render(
-    console: Console,
-    found: DiscretionAudit,
-    principles: PrincipleSet,
-    between: list[BetweenGroups],
-    explained: Reasons | None,
-    elicited: GraphDiscrepancy | None,
-    document: dict[str, Any],
-) -> None:
-    n = document["comparisons"]
-    heading(console, f"Discretion in {n:,} comparison{'s' * (n != 1)} by {len(principles)} principles")
-    console.print(f"principles by {document['oracle']}\n", soft_wrap=True)
-    shares = found.categories.to_frame().to_pylist()
-    print_table(
-        console,
-        ["", *(row["category"] for row in shares)],
-        [
-            ["share", *(percent(row["share"], 1) for row in shares)],
-            ["", *(percent_span((row["low"], row["high"]), 1) for row in shares)],
-        ],
-    )
-    print_table(
-        console,
-        ["annotator", "against a consensus", "", "corrected", "coverage"],
-        [
-            [
-                _plain(row["annotator"]),
-                percent(row["arbitrariness"], 1),
-                percent_span((row["low"], row["high"]), 1),
-                number(row["chance_corrected"], 2),
-                percent(row["coverage"]),
-            ]
-            for row in found.arbitrariness.to_frame().to_pylist()
-        ],
-    )
-    titles = dict(zip(principles.ids, principles.titles, strict=True))
-    first = found.priority[0]
-    rest = [name for name in principles.ids if name not in first.order]
-    places = [principles.ids.index(name) for name in (*first.order, *rest)]
-    print_table(
-        console,
-        ["priority", *(_plain(name) for name in found.names)],
-        [
-            [_plain(titles[principles.ids[k]]), *(number(p.weight[k], 2, sign=True) for p in found.priority)]
-            for k in places
-        ],
-    )
-    if len(found.names) > 1:
-        print_table(
-            console,
-            ["annotators", ("", "left"), "discrepancy", ""],
-            [
-                [
-                    _plain(row["annotator"]),
-                    _plain(row["other"]),
-                    number(row["discrepancy"], 2),
-                    span((row["low"], row["high"]), 2),
-                ]
-                for row in found.discrepancy.to_frame().to_pylist()
-            ],
-        )
-    for name in found.own_judges:
-        wrapped(
-            console,
-            f"{_plain(name)} judged the principles as well: following their consensus, it agrees with itself.",
-        )
-    for groups in between:
-        wrapped(console, _plain(groups.answer))
-    if elicited is not None:
-        print_table(
-            console,
-            ["annotator", "discrepancy to the graph", "", "pairs"],
-            [
-                [
-                    _plain(row["annotator"]),
-                    number(row["discrepancy"], 2),
-                    span((row["low"], row["high"]), 2),
-                    row["pairs"],
-                ]
-                for row in elicited.to_frame().to_pylist()
-            ],
-        )
-    if explained is not None:
-        render_reasons(console, explained)
-    spent = document["judge"]
-    if spent is not None:
-        cost = "" if spent["cost"] is None else f", cost {spent['cost']:,.4g}"
-        console.print(f"{spent['name']}: {spent['calls']:,} calls, {spent['tokens']:,} tokens{cost}", soft_wrap=True)
-    if document["out"] is not None:
-        console.print(f"written to {document['out']}: {', '.join(document['files'])}", soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    from pluralism.cli.output import clean_text
-
-    return clean_text(text)
+        result.show(document, lambda console: render_audit(console, findings, document))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,13 @@ from pluralism.errors import UsageError
 from pluralism.files import atomic_write
 
 if TYPE_CHECKING:
+    from pluralism.cli.audit_tables import Findings
     from pluralism.data import Comparisons
-    from pluralism.discretion import BetweenGroups, DiscretionAudit, GraphDiscrepancy, PrincipleSet, Reasons
 
 __all__ = ["check_folder", "write_audit"]
 
 NUMBERS, PAGE = "audit.json", "report.html"
+OPTIONAL = ("reasons.csv", "weights.csv", "graph.csv")
 
 
 def check_folder(out: Path | None) -> None:
@@ -38,28 +38,20 @@ def check_folder(out: Path | None) -> None:
         raise UsageError("This folder holds no audit, so nothing is written into it.", where=f"--out {out}", fix=fix)
 
 
-def write_audit(
-    out: Path,
-    audit: DiscretionAudit,
-    comparisons: Comparisons,
-    principles: PrincipleSet,
-    between: Sequence[BetweenGroups],
-    reasons: Reasons | None,
-    elicited: GraphDiscrepancy | None,
-    examples: int,
-) -> list[str]:
-    """Write all files; returns their names."""
+def write_audit(out: Path, findings: Findings, comparisons: Comparisons, examples: int) -> list[str]:
+    """Write all files, and take away tables of an earlier audit that this one does not have; returns their names."""
     import pyarrow as pa
 
     from pluralism.data.files_io import write_table
     from pluralism.reports import build_discretion_report
 
+    audit, reasons, elicited = findings.audit, findings.reasons, findings.elicited
     out.mkdir(parents=True, exist_ok=True)
     report = build_discretion_report(
         audit,
         comparisons,
-        principles=principles,
-        between=between,
+        principles=findings.principles,
+        between=findings.between,
         reasons=reasons,
         elicited=elicited,
         examples=examples,
@@ -83,12 +75,10 @@ def write_audit(
         path = out / f"{name}.{'parquet' if name == 'principles' else 'csv'}"
         write_table(table, path)
         names.append(path.name)
-    document = audit.to_dict() | {
-        "principle_set": principles.model_dump(mode="json"),
-        "between": [groups.to_dict() for groups in between],
-        "graph": None if elicited is None else elicited.to_dict(),
-        "why": None if reasons is None else reasons.to_dict(),
-    }
+    for name in OPTIONAL:
+        if name not in names:
+            (out / name).unlink(missing_ok=True)
+    document = findings.to_dict() | {"principle_set": findings.principles.model_dump(mode="json")}
     atomic_write(out / NUMBERS, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     report.write(out / PAGE)
     return [PAGE, NUMBERS, *names]

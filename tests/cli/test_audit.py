@@ -121,6 +121,9 @@ def test_reasons_are_printed_and_written(call, data, tmp_path):
     assert json.loads((out / "audit.json").read_text(encoding="utf-8"))["why"] == why
     assert 'id="why"' in (out / "report.html").read_text(encoding="utf-8")
     assert {"reasons.csv", "weights.csv"} <= {path.name for path in out.iterdir()}
+    without = call("audit", data, "--bootstrap", 0, "--out", out, "--json")
+    assert without.document["why"] is None
+    assert {path.name for path in out.iterdir()} == set(without.document["files"])
     printed = call("audit", data, *options, "--factor", "length", "--ties", "none")
     assert printed.code == 0, printed.err
     assert "factors of human and human:few: correlation" in printed.out
