@@ -44,7 +44,8 @@ def entanglement_of_model(
     """Measure what one step on each pair by itself does to its two responses.
 
     The two gradients are taken without dropout, one backward pass for each. The step follows the loss, and is as long
-    as makes the larger of the two first-order changes `change` nats. Nothing of the model is changed.
+    as makes the larger of the two first-order changes `change` nats. Nothing of the model is changed; a pair takes the
+    memory of four copies of the trained weights.
 
     Parameters
     ----------

@@ -58,7 +58,8 @@ class OverOptimisationMonitor(_Callback):
     Raises
     ------
     UsageError
-        If there are no prompts, not one response for each, or responses that would be written anew.
+        If there are no prompts, not one response for each, responses that would be written anew, or a setting that
+        cannot work.
     """
 
     def __init__(
@@ -88,6 +89,8 @@ class OverOptimisationMonitor(_Callback):
             raise UsageError(f"every={every!r} is not possible.", fix="Measure every 10 steps, or less often.")
         self.prompts, self.k, self.every, self.redraw, self.stop = tuple(prompts), k, every, redraw, stop
         self._limits: dict[str, Any] = {"baseline": baseline, "slack": slack, "patience": patience}
+        # Settings that cannot work are refused now, and not in the middle of a training.
+        over_optimisation([0], [1.0], [1.0], **self._limits)
         self._writing: dict[str, Any] = {"max_tokens": max_tokens, "system": system, "examples": tuple(examples)}
         self._tokenizer, self._name, self._seed = start.tokenizer, start.name, as_seed(rng)
         self._asked = [start.prompt_tokens(prompt, system=system, examples=examples) for prompt in self.prompts]

@@ -129,6 +129,8 @@ def test_bad_input_is_refused(tiny_lm):
         OverOptimisationMonitor(tiny_lm, PROMPTS, PLAIN, redraw=True)
     with pytest.raises(UsageError, match="every"):
         OverOptimisationMonitor(tiny_lm, PROMPTS, PLAIN, every=0)
+    with pytest.raises(UsageError, match="slack"):
+        OverOptimisationMonitor(tiny_lm, PROMPTS, PLAIN, slack=-1.0)
     with pytest.raises(DataError, match="do not rise"):
         over_optimisation([0, 0], [1.0, 1.0], [1.0, 1.0])
     with pytest.raises(DataError, match="do not fit"):
