@@ -257,6 +257,36 @@ def test_another_model_of_the_server_is_an_annotator_and_shares_the_budget(call,
     assert found["judge"]["calls"] == len(server.requests) == 2 * 2 * 5
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pluralism.errors.PluralismWarning")
+def test_models_of_this_machine_judge_decide_by_likelihood_and_by_reward(call, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    import torch
+    from tiny_chat import save_tiny_chat
+
+    chat = save_tiny_chat(tmp_path / "chat")
+    reward = tmp_path / "reward"
+    transformers.AutoTokenizer.from_pretrained(chat).save_pretrained(reward)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = transformers.AutoConfig.from_pretrained(chat, num_labels=1)
+        transformers.LlamaForSequenceClassification(config).save_pretrained(reward)
+    rows = [["u", "May I?", TEXTS[k], TEXTS[k + 1], k % 2] for k in range(4)]
+    few = write_csv(tmp_path / "few.csv", ["user", "prompt", "left", "right", "outcome"], rows)
+    record = tmp_path / "r.jsonl"
+    options = ["--principles", "helpful-honest-harmless", "--local", chat, "--record", record, "--bootstrap", 0]
+    who = ["human", "judge", "likelihood", f"reward:{reward}"]
+    done = call("audit", few, *options, *[part for name in who for part in ("--annotator", name)], "--json")
+    assert done.code == 0, done.err
+    names = [row["name"] for row in done.document["annotators"]]
+    assert names[0] == "human"
+    assert names[2:] == ["likelihood", "reward"]
+    assert done.document["own_judges"] == [names[1]]
+    assert [row["decided"] for row in done.document["annotators"]][2:] == [4, 4]
+    # four pairs, two orders, three principles and the general question
+    assert done.document["judge"]["calls"] == 4 * 2 * 4
+
+
 def test_verdicts_of_principles_from_a_table(call, data, tmp_path):
     rng = np.random.default_rng(1)
     words = rng.choice(["left", "right", "NA"], (240, 3)).tolist()
