@@ -232,7 +232,7 @@ def _examples(found: ConditioningExperiment, names: list[str], methods: list[str
         blocks = []
         for_all = [{"group": -1, "name": REFERENCE, "text": found.responses[REFERENCE].of_prompt(x)[0]}]
         for method in methods:
-            cards = []
+            cards: list[dict[str, Any]] = []
             for c in scores.columns(method).tolist():
                 whose = int(scores.made_for[c])
                 text = found.responses[scores.conditions[c]].of_prompt(x)[0]

@@ -137,7 +137,7 @@ def condition(
             **dict(facts or {}),
         },
     )
-    settings = {"n": samples, "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+    settings: dict[str, Any] = {"n": samples, "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
     blocks = [asked[start : start + block] for start in range(0, len(asked), block)]
     plain = temperature == 1.0 and top_p == 1.0
     total, done = len(blocks) * (1 + len(plan)), 0
