@@ -69,7 +69,7 @@ _NAMES = {
     "run_agent": "agent_run",
     "run_agents": "comparison",
     "three_waves": "panel_change",
-    "worded_items": "worded_items",
+    "worded_items": "items_in_words",
 }
 
 __all__ = [
@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from pluralism.progress.examinee import Examinee
     from pluralism.progress.item_bank import ItemBank
     from pluralism.progress.item_texts import ItemTexts
+    from pluralism.progress.items_in_words import worded_items
     from pluralism.progress.judge import Judge
     from pluralism.progress.leaderboard import (
         leaderboard_markdown,
@@ -167,7 +168,6 @@ if TYPE_CHECKING:
     from pluralism.progress.value_process import ValueProcess
     from pluralism.progress.value_scorer import ValueItems, ValueProfile
     from pluralism.progress.vector_environment import TemporalVectorEnv
-    from pluralism.progress.worded_items import worded_items
     from pluralism.progress.wrappers import OracleInfo, QueryBudget, RecordTemporalStatistics
 
 # What stands on Gymnasium; agents, runs and scores need no extra.

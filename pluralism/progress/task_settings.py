@@ -8,10 +8,10 @@ from typing import Any
 
 from pluralism.errors import UsageError
 from pluralism.progress.item_bank import ItemBank
+from pluralism.progress.items_in_words import worded_items
 from pluralism.progress.simulated_drift import PRESETS, SimulatedDrift
 from pluralism.progress.task import Task
 from pluralism.progress.value_process import ValueProcess
-from pluralism.progress.worded_items import worded_items
 
 __all__ = ["KINDS", "PROCESS_GROUP", "process_of", "task_of"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import product
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -364,6 +365,11 @@ def test_flattened_observations_work(recwarn: pytest.WarningsRecorder) -> None:
     env = gym.wrappers.FlattenObservation(gym.make("pluralism/Follow-v0", **SMALL, n_votes=3))
     observation, _ = env.reset(seed=0)
     assert observation in env.observation_space and observation.ndim == 1 and not recwarn
+
+
+def test_every_public_name_is_what_it_says_and_no_file() -> None:
+    for name in pluralism.progress.__all__:
+        assert not isinstance(getattr(pluralism.progress, name), ModuleType), name
 
 
 def test_without_gymnasium_the_line_to_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,13 @@ from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.examinee import Examinee
 from pluralism.progress.item_bank import ItemBank
 from pluralism.progress.item_texts import ItemTexts
+from pluralism.progress.items_in_words import worded_items
 from pluralism.progress.judge import Judge
 from pluralism.progress.option_orders import depermuted, rotations
 from pluralism.progress.question_wording import chosen_option, offered, question
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.stand_in import NO_ANSWER, Passages, StandIn
 from pluralism.progress.task import Task
-from pluralism.progress.worded_items import worded_items
 
 SMALL = {"dims": 3, "n_periods": 6}
 

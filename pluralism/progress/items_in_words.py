@@ -24,14 +24,14 @@ def worded_items(
     n_query: int = 64,
     n_evaluation: int = 16,
     n_options: int = 3,
-    n_named: int = 2,
+    n_named: int = 3,
     sharpness: float = 2.0,
     rng: RNG = 0,
 ) -> ItemBank:
-    """Questions such as "more freedom, less order" against "less order, less care".
+    """Questions such as "more freedom, less order" against "less care".
 
-    Each option has more (1) or less (-1) of a few values; those that can be asked about and those that policies are
-    judged by are different bundles of the same words, so that whoever reads can learn from one what to say to the
+    Each option has more (1) or less (-1) of one value or a few; those that can be asked about and those that policies
+    are judged by are different bundles of the same words, so that whoever reads can learn from one what to say to the
     other.
 
     Parameters
@@ -40,7 +40,7 @@ def worded_items(
         Of the values, at least three, each one word.
     n_query, n_evaluation, n_options : int
     n_named : int
-        Values that an option names, fewer than there are.
+        The most values that an option names.
     sharpness : float
     rng : int, numpy.random.Generator or None
 
@@ -53,7 +53,7 @@ def worded_items(
     --------
     >>> bank = worded_items(["freedom", "order", "care"], rng=0)
     >>> bank.words.query[0]
-    ('Which society is better?', 'more order, less care', 'less order, less care')
+    ('Which society is better?', 'less order', 'more freedom, less care')
     """
     words = [name for name in names if name and not set(name) & set(' ,":\n')]
     if len(set(words)) != len(names) or len(words) < 3:
@@ -61,9 +61,9 @@ def worded_items(
             "Names of values must be at least three different words.", fix="Leave spaces and commas out of them."
         )
     drawn = as_generator(rng, "worded items")
-    if not 1 <= n_named < len(words):
-        raise UsageError(f"n_named={n_named} is not possible.", fix=f"Use 1 to {len(words) - 1}.")
-    bundles = drawn.permutation(_bundles(len(words), n_named))
+    if not 1 <= n_named <= len(words):
+        raise UsageError(f"n_named={n_named} is not possible.", fix=f"Use 1 to {len(words)}.")
+    bundles = drawn.permutation(np.concatenate([_bundles(len(words), k) for k in range(1, n_named + 1)]))
     # No bundle is on both sides; judging needs no more than it has places for.
     judged = min(n_evaluation * n_options, len(bundles) // 2)
     sides = bundles[judged:], bundles[:judged]
