@@ -99,3 +99,18 @@ def test_layers_that_a_lora_cannot_change(tiny_lm, pairs, tmp_path):
             DPO(adapter=Lora(layers=("q_proj", layer))).train(tiny_lm, pairs, tmp_path / "run")
     trained = DPO(adapter=Lora(layers=("q_proj",)), max_steps=1).train(tiny_lm, pairs, tmp_path / "run")
     assert all("q_proj" in name for name in Adapter.of(trained.network).weights)
+
+
+@pytest.mark.parametrize("adapter", [None, Lora(rank=2)])
+def test_what_saves_memory_changes_nothing(tiny_lm, pairs, tmp_path, adapter):
+    settings = {"max_steps": 2, "learning_rate": 1e-3, "adapter": adapter}
+    ways = {
+        "plain": DPO(**settings, batch_size=4),
+        "checkpointing": DPO(**settings, batch_size=4, gradient_checkpointing=True),
+        "accumulation": DPO(**settings, batch_size=2, accumulation=2),
+    }
+    trained = {name: way.train(tiny_lm, pairs, tmp_path / name, group="a") for name, way in ways.items()}
+    weights = {name: weights_of(model.network) for name, model in trained.items()}
+    for name, weight in weights["plain"].items():
+        assert torch.equal(weight, weights["checkpointing"][name])
+        assert torch.allclose(weight, weights["accumulation"][name], atol=2e-4)
