@@ -17,6 +17,7 @@ from pluralism.errors import DataError, UsageError
 from pluralism.models.direction_prompt import direction_prompt
 from pluralism.models.settings import is_whole
 from pluralism.policy.directional_policy import spaced_directions, unit_directions
+from pluralism.policy.lm.adapter_settings import PromptTuning
 from pluralism.policy.lm.directional_rounds import DirectionalRounds, Score
 from pluralism.policy.lm.recipes.supervised import SupervisedTuning
 from pluralism.policy.lm.run_folder import RunFolder, weights_digest
@@ -103,6 +104,11 @@ class DirectionalTuning:
                 )
         if not is_whole(self.rng + 1 if isinstance(self.rng, int) else self.rng):
             raise UsageError(f"rng={self.rng!r} is not possible.", fix="Give a whole number: a run must know it again.")
+        if isinstance(self.tuning.adapter, PromptTuning):
+            raise UsageError(
+                "A tuned prompt cannot be merged into the model that the next round begins from.",
+                fix="Tune a LoRA, or all weights.",
+            )
         if not 0 < self.angle <= np.pi:
             raise UsageError(f"angle={self.angle!r} is not possible.", fix="In radians, above 0 and at most pi.")
         if self.unit not in ("start", "raw"):

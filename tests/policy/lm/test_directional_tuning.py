@@ -9,7 +9,7 @@ import pytest
 import tiny_lm as models
 
 from pluralism.errors import DataError, UsageError
-from pluralism.policy.lm import train_from_scratch
+from pluralism.policy.lm import PromptTuning, train_from_scratch
 from pluralism.policy.lm.directional_tuning import DirectionalTuning
 from pluralism.policy.lm.recipes.supervised import SupervisedTuning
 from pluralism.solvers.sphere import cone_directions
@@ -201,6 +201,7 @@ def test_unknown_attributes_and_rounds(run):
         ({"samples": 1.5}, "samples"),
         ({"angle": 4.0}, "angle"),
         ({"unit": "sd"}, "unit"),
+        ({"tuning": SupervisedTuning(adapter=PromptTuning())}, "tuned prompt"),
         ({"rng": -1}, "rng"),
         ({"attributes": ("a", "a")}, "attributes"),
         ({"reference": (0.0,)}, "reference"),

@@ -158,6 +158,11 @@ class GroupGRPO(Recipe):
     def _compares(self) -> bool:
         return self.beta > 0
 
+    def _reference(self, model: LanguageModel, reference: LanguageModel | None) -> Any:
+        if reference is not None and not self._compares():
+            raise UsageError("With beta=0 nothing is compared with a reference.", fix="Leave it out, or raise beta.")
+        return super()._reference(model, reference)
+
     def _rows(self, model: LanguageModel, source: Source) -> Any:
         datasets = require("datasets", extra="lm", purpose=f"The recipe {self.name!r}")
         if self.reward is None or not self.groups:
@@ -197,7 +202,7 @@ class GroupGRPO(Recipe):
                 reference=reference,
                 tokens=dict(zip(rows["prompt"], rows["tokens"], strict=True)),
                 reward_funcs=rewards.functions(),
-                args=self.config(place, device=str(model.device)),
+                args=self._args(model, place),
                 train_dataset=rows.remove_columns("tokens"),
                 processing_class=_left_padding(model),
                 peft_config=adapter,

@@ -317,22 +317,26 @@ class Recipe(ABC):
         self, network: Any, reference: Any, model: LanguageModel, rows: Any, place: Path, *, adapter: Any = None
     ) -> Any:
         compared = {"ref_model": reference} if self._compares() else {}
-        settings = self.config(place, device=str(model.device))
-        if settings.n_gpu > 1:
-            raise UsageError(
-                "One process sees several GPUs, and TRL's trainers take one each.",
-                fix="Set CUDA_VISIBLE_DEVICES to one of them, or start the script by `accelerate launch`.",
-            )
         return silence(
             self._trainer_class()(
                 model=network,
-                args=settings,
+                args=self._args(model, place),
                 train_dataset=rows,
                 processing_class=copy.copy(model.tokenizer),
                 peft_config=adapter,
                 **compared,
             )
         )
+
+    def _args(self, model: LanguageModel, place: Path) -> Any:
+        """The settings of a trainer, where there is one device for it."""
+        settings = self.config(place, device=str(model.device))
+        if settings.n_gpu > 1:
+            raise UsageError(
+                "One process sees several GPUs, and TRL's trainers take one each.",
+                fix="Set CUDA_VISIBLE_DEVICES to one of them, or start the script by `accelerate launch`.",
+            )
+        return settings
 
     def _trained(self, model: LanguageModel) -> tuple[Any, Any]:
         """A network that the trainer may change, and the settings of the adapter that it is to put on."""

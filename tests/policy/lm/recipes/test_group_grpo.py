@@ -8,6 +8,7 @@ import tiny_lm as models
 import torch
 
 from pluralism.errors import DataError, UsageError
+from pluralism.policy.lm.adapter_settings import Lora
 from pluralism.policy.lm.dual_weights import DualWeights, exponentiated_gradient, nash_weights
 from pluralism.policy.lm.recipes.group_grpo import GroupGRPO
 from pluralism.policy.lm.recipes.training_folder import training_history
@@ -103,6 +104,16 @@ def test_the_first_loss_by_hand_and_the_kl_is_from_the_start(tiny_lm, tmp_path):
     assert first["loss"] == pytest.approx(float(by_hand), abs=2e-4)
     assert first["kl"] == pytest.approx(0.0, abs=1e-5) and last["kl"] > 1e-5
     assert weights_digest(trainer.ref_model) == weights_digest(tiny_lm.network)
+
+
+def test_the_kl_of_an_adapter_is_from_the_network_without_it(tiny_lm, tmp_path):
+    made = recipe(beta=0.5, adapter=Lora(rank=2), learning_rate=1e-2)
+    trained = made.train(tiny_lm, DATA, tmp_path / "run")
+    kl = [value for value in training_history(tmp_path / "run")["kl"].to_pylist() if value is not None]
+    assert kl[0] == pytest.approx(0.0, abs=1e-5) and kl[-1] > 1e-5
+    assert hasattr(trained.network, "peft_config")
+    with pytest.raises(UsageError, match="beta=0"):
+        recipe(beta=0.0).train(tiny_lm, DATA, tmp_path / "none", reference=tiny_lm)
 
 
 @pytest.mark.parametrize("welfare", ["nash", "utilitarian"])
