@@ -37,6 +37,7 @@ def test_indices_against_scikit_learn_and_brute_force(seed, sizes):
     np.testing.assert_allclose(found.xie_beni, np.sum((z - centres[labels]) ** 2) / (len(z) * nearest))
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 20), st.integers(2, 20), st.integers(1, 6))
 def test_two_indices_of_two_clusters_are_one_quantity(seed, n0, n1, dim):
     found = cluster_indices(*points_of(seed, [n0, n1], dim))

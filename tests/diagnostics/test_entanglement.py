@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from instrument_checks import check_result
 from tiny_lm import PROMPTS, RESPONSES
@@ -18,6 +18,7 @@ VECTOR = st.lists(st.floats(-5, 5), min_size=3, max_size=3).map(np.array)
 POSITIVE = st.floats(0.05, 20)
 
 
+@settings(max_examples=40)
 @given(VECTOR, VECTOR, POSITIVE, POSITIVE)
 def test_changes_are_those_of_a_linear_model(w, l, d_w, d_l):  # noqa: E741
     found = entanglement([w @ l], [w @ w], [l @ l], d_chosen=d_w, d_rejected=d_l)

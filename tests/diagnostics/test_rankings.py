@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from instrument_checks import check_result
 from scipy.special import expit, log_expit, logit
@@ -45,6 +45,7 @@ def test_accuracy_of_groups_averages_to_that_of_all():
     np.testing.assert_allclose(found.normalised[1:] @ found.pairs[1:] / 300, found.normalised[0])
 
 
+@settings(max_examples=40)
 @given(LOGS, LOGS, st.floats(0.01, 0.99), st.floats(0.02, 5.0))
 def test_idealised_accuracy_is_that_of_the_optimal_policy(chosen, rejected, alpha, beta):
     # The optimum of DPO's objective on all answers: pi(w) / pi(l) = p(w) / p(l) (alpha / (1 - alpha))^(1 / beta).
@@ -94,6 +95,7 @@ def test_one_policy_for_all_never_beats_a_groups_own_when_the_reference_is_even(
     assert found.ceiling >= found.shared[1:].mean()
 
 
+@settings(max_examples=40)
 @given(LOGS, LOGS, LOGS, LOGS, st.floats(0.01, 10.0))
 def test_a_pair_is_ranked_right_iff_its_loss_is_low_enough(chosen, rejected, first, second, beta):
     found = dpo_hardness(PairLogProbs([first], [second]), beta=beta, policy=PairLogProbs([chosen], [rejected]))
