@@ -94,6 +94,28 @@ def test_influence_by_hand_and_its_ties(data):
         factor_influence(data, [human, human])
 
 
+def test_the_influence_of_few_verdicts_is_not_sure():
+    rng = np.random.default_rng(0)
+    held, wide = [], []
+    for _ in range(150):
+        x = rng.choice([-1.0, 0.0, 1.0], (30, 1))
+        data = Comparisons.from_arrays(
+            left=np.arange(30), right=np.arange(30) + 30, covariates={"x": (x[:, 0], np.zeros(30))}
+        )
+        # with more of x two times in three: (2/3 - 1/3) of the two thirds that differ
+        verdict = np.where(x[:, 0] == 0, rng.random(30) < 0.5, (rng.random(30) < 2 / 3) == (x[:, 0] > 0))
+        found = factor_influence(data, [Verdicts("a", verdict)], factors=["x"], n_bootstrap=100)
+        low, high = found.interval[0, 0]
+        held.append(low <= 2 / 9 <= high)
+        wide.append(high - low)
+    assert 0.89 <= np.mean(held) <= 0.99
+    assert np.mean(wide) < 0.75
+    two = data.take(np.flatnonzero(x[:, 0] != 0)[:2])
+    sure = factor_influence(two, [Verdicts("a", (two.covariate_difference(["x"])[:, 0] > 0) * 1.0)], factors=["x"])
+    assert sure.value[0, 0] == 1.0
+    assert sure.interval[0, 0, 0] < 0 < 1.0 == sure.interval[0, 0, 1]
+
+
 def test_influence_of_signs_is_kendalls_tau_b():
     rng = np.random.default_rng(0)
     n = 200

@@ -16,7 +16,7 @@ from pluralism.calibration.text import format_table, json_ready
 from pluralism.data import Comparisons
 from pluralism.discretion.annotators.verdicts import Verdicts
 from pluralism.discretion.factors.differences import checked_factors, factor_differences
-from pluralism.discretion.measures.intervals import check_level, percentiles
+from pluralism.discretion.measures.intervals import check_level, share_interval
 from pluralism.discretion.questions import DistinctPairs
 from pluralism.errors import DataError, UsageError
 from pluralism.evaluation.bootstrap import interval, ratio, resample_users
@@ -229,8 +229,12 @@ def influence_of(
             for times in resample_users(n_units, n_bootstrap, as_generator(rng, "influence"))
         ]
         draws = np.concatenate(blocks)
-    value = _statistic(flat.sum(axis=0).reshape(1, *parts.shape[1:]), ties)[0]
-    return FactorInfluence(names, factors, value, percentiles(draws, level), ties, draws, level)
+    total = flat.sum(axis=0).reshape(parts.shape[1:])
+    value = _statistic(total[None], ties)[0]
+    # (1 + statistic) / 2 is a share, with ties as halves
+    mass = total[1] if ties == "none" else total[1] + total[2]
+    span = 2.0 * share_interval((1.0 + value) / 2.0, mass, (1.0 + draws) / 2.0, level) - 1.0
+    return FactorInfluence(names, factors, value, span, ties, draws, level)
 
 
 def _statistic(
