@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import expit
 
 from pluralism.data.columns import require_columns
 from pluralism.data.comparisons import Comparisons
@@ -16,6 +17,8 @@ from pluralism.data.files_io import read_source
 from pluralism.data.frames import frame_source
 from pluralism.data.sources import Source
 from pluralism.errors import DataError, UsageError
+from pluralism.progress.trajectory_table import TrajectoryTable
+from pluralism.progress.vote_estimate import vote_estimate
 
 __all__ = ["PreferenceLog", "VoteShares"]
 
@@ -148,6 +151,58 @@ class PreferenceLog:
         share = np.divide(np.bincount(cell, won, size), total, out=np.full(size, np.nan), where=total > 0)
         shape = (len(pairs), self.n_periods)
         return VoteShares(pairs // data.n_items, pairs % data.n_items, share.reshape(shape), total.reshape(shape))
+
+    def trajectory(
+        self, dim_names: Sequence[str] | None = None, *, sharpness: float = 1.0, prior_std: float = 0.5
+    ) -> TrajectoryTable:
+        """What the choices of each period say of values, by which environments can be made.
+
+        Values are the weights of a Bradley-Terry model on the features of items, fitted to each period by itself with a
+        normal prior; `se` is the standard deviation of the posterior (Laplace's approximation), `n` the weight of the
+        choices. A period without choices is missing.
+
+        Parameters
+        ----------
+        dim_names : sequence of str, optional
+            Of the features; left out, numbers.
+        sharpness, prior_std : float
+            As for `ItemBank`, and of each weight.
+
+        Raises
+        ------
+        DataError
+            If the items have no features.
+        UsageError
+            If the names are not as many as the features.
+        """
+        data = self.comparisons
+        features = data.items.features
+        if features is None:
+            raise DataError(
+                "The items have no features.", fix="Embed them: of_comparisons(log.comparisons.embed(...))."
+            )
+        names = [str(k) for k in range(data.items.dim)] if dim_names is None else [str(name) for name in dim_names]
+        if len(names) != data.items.dim or not (sharpness > 0 and prior_std > 0):
+            raise UsageError(
+                f"{len(names)} names for {data.items.dim} features, sharpness={sharpness}, prior_std={prior_std}.",
+                fix="Name each feature once; sharpness and prior_std are above 0.",
+            )
+        shape = (self.n_periods, 1, len(names))
+        values, se, n = (np.full(shape, np.nan) for _ in range(3))
+        for t in range(self.n_periods):
+            rows = self.period == t
+            if not data.weight[rows].any():
+                continue
+            left, right = (np.asarray(features[side[rows]], dtype=float) for side in (data.left, data.right))
+            apart, weight = left - right, np.asarray(data.weight[rows], dtype=float)
+            (found,) = vote_estimate(
+                apart[None], data.outcome[rows][None], weight[None], sharpness=sharpness, prior_std=prior_std
+            )
+            chance = expit(sharpness * apart @ found)
+            told = sharpness**2 * (apart * (weight * chance * (1 - chance))[:, None]).T @ apart
+            values[t, 0], n[t, 0] = found, weight.sum()
+            se[t, 0] = np.sqrt(np.diag(np.linalg.inv(told + np.eye(len(names)) / prior_std**2)))
+        return TrajectoryTable(self.times, tuple(names), ("all",), values, se, n, (1.0,))
 
     def __repr__(self) -> str:
         return f"PreferenceLog({len(self.comparisons):,} comparisons in {self.n_periods} periods)"

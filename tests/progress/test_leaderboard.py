@@ -21,6 +21,7 @@ from pluralism.progress.leaderboard import (
     leaderboard_pictures,
     read_comparisons,
 )
+from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.trajectory_table import TrajectoryTable
 
 
@@ -50,6 +51,17 @@ def test_no_agent_beats_the_oracle_it_is_scored_beside(env: str) -> None:
         assert each.score.value <= 1.0 + 1e-9 or each.score.low < 1.0, each
     beside = {each.agent: each.oracle for each in made.results}
     assert beside["kalman"] != beside["lead"] and "scored beside" in leaderboard_markdown([made])
+
+
+def test_recovery_is_told_where_the_jump_has_a_date() -> None:
+    known = SimulatedDrift.preset("regime_shift", dims=20, shock=3.0, shock_period=4)
+    quick, slow = (
+        run_agents("Follow-v0", [name], process=known, seeds=5).results[0].measures["recovery"].value
+        for name in ("persistence", "lifelong:rate=0.3")
+    )
+    assert quick == 0.0 < slow
+    unknown = run_agents("Follow-v0", ["persistence"], process="regime_shift", dims=2, seeds=2)
+    assert "recovery" not in unknown.results[0].measures
 
 
 def test_it_survives_the_file(made: AgentComparison, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pluralism.progress.agent_run import run_agent
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.agents.low_rank_vote import LowRankVote
 from pluralism.progress.environment import TemporalEnv
+from pluralism.progress.episodes import Episodes
 from pluralism.progress.published_score import cosine
 from pluralism.progress.simulated_drift import SimulatedDrift
 from pluralism.progress.task import Task
@@ -57,6 +58,19 @@ def test_elections_are_those_that_true_values_would_give(weights: str) -> None:
     people = agent.people(0)
     apart = people @ (run.groups[0, -1, 0] - run.groups[0, -1, 1])
     assert (np.sort(apart)[-8:] > 0).all() and (apart < apart.mean()).sum() <= 12
+
+
+def test_without_memory_each_period_has_a_mixture_of_its_own() -> None:
+    task = Task(kind="follow", process=CAMPS, **PANEL | {"n_votes": 8, "n_queries": 6})
+    episodes = Episodes(task, 1)
+    before = episodes.reset(np.arange(1), [np.random.default_rng(0)])
+    seen = episodes.observe()
+    found = []
+    for initial in (before, {**before, "ballots": 1 - before["ballots"]}):
+        agent = LowRankVote("utilitarian", weights="partition", discount=0.0)
+        agent.begin(task, initial)
+        found.append(agent.act(seen))
+    np.testing.assert_array_equal(*found)
 
 
 def test_rules_differ_where_people_do() -> None:

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pluralism.data import Items
 from pluralism.data.comparisons import Comparisons
 from pluralism.errors import DataError, UsageError
+from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.preference_log import PreferenceLog
 from pluralism.progress.trajectory_table import TrajectoryTable
 
@@ -101,6 +103,35 @@ def test_a_log_counts_votes_whichever_side_they_were_shown_on(tmp_path: Path) ->
     first, share = shares[frozenset("xy")]
     assert share == ([0.5, 0.0] if first == "x" else [0.5, 1.0])
     assert np.isnan(shares[frozenset("yz")][1][0])
+
+
+def test_choices_become_a_trajectory_that_is_an_environment() -> None:
+    """Planted weights that turn round are found within the errors that are told; an empty period is missing."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((40, 2))
+    truth = {0: [1.0, -0.5], 1: [0.0, 0.8], 3: [-1.0, 0.2]}
+    rows: dict[str, list] = {name: [] for name in ("left", "right", "outcome", "time")}
+    for t, weights in truth.items():
+        for _ in range(1500):
+            a, b = rng.choice(40, 2, replace=False)
+            won = rng.random() < 1 / (1 + np.exp(-(features[a] - features[b]) @ np.array(weights)))
+            for name, value in zip(rows, (a, b, float(won), float(t)), strict=True):
+                rows[name].append(value)
+    items = Items([str(k) for k in range(40)], features=features)
+    left, right, outcome, time = map(np.array, rows.values())
+    data = Comparisons.from_arrays(left, right, outcome=outcome, time=time, items=items)
+    log = PreferenceLog.of_comparisons(data, [0, 1, 2, 3])
+    table = log.trajectory(["care", "order"], prior_std=2.0)
+    assert table.dim_names == ("care", "order") and np.isnan(table.values[2]).all()
+    for t, weights in truth.items():
+        assert (np.abs(table.values[t, 0] - weights) < 4 * table.se[t, 0]).all() and (table.se[t] < 0.1).all()
+    whole = table.complete()
+    assert TemporalEnv("follow", whole).task.dims == 2
+    with pytest.raises(UsageError, match="1 names"):
+        log.trajectory(["care"])
+    bare = PreferenceLog.from_frame([{"time": 1, "prompt": "p", "responses": ["x", "y"], "choice": 0}])
+    with pytest.raises(DataError, match="no features"):
+        bare.trajectory()
 
 
 def test_periods_may_be_given_and_bad_rows_are_named() -> None:
