@@ -90,6 +90,7 @@ class SequenceClassifier:
             id2label=dict(enumerate(names)),
             label2id={name: k for k, name in enumerate(names)},
             pad_token_id=tokenizer.pad_token_id,
+            name_or_path=names[0] if len(names) == 1 else "rewards",
         )
         with torch.random.fork_rng(devices=[]):
             network = RewardClassifier(config)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_lm import PROMPTS
 
 from pluralism.data.demo import demo_comparisons, demo_items
 from pluralism.embeddings.huggingface import HuggingFaceEncoder
-from pluralism.errors import UsageError
+from pluralism.errors import ConvergenceWarning, UsageError
 from pluralism.models import IdealPoint, MixtureBradleyTerry
-from pluralism.policy.lm import SequenceClassifier, TextReward
+from pluralism.policy.lm import ConditionedPairs, SequenceClassifier, TextReward, reward_function
+
+# Most of the corpus is longer than the small encoders here read; one test sees that they cut alike.
+pytestmark = pytest.mark.filterwarnings("ignore:.* texts are longer than:pluralism.errors.DataWarning")
 
 NAMES = ("brisk", "warm", "careful")
 
@@ -63,11 +68,7 @@ def encoder(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reward(encoder):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # half of the texts are longer than this encoder reads
-        data = demo_comparisons(n_users=40, pairs_per_user=15).comparisons.embed(encoder)
+    data = demo_comparisons(n_users=40, pairs_per_user=15).comparisons.embed(encoder)
     model = MixtureBradleyTerry(n_groups=3, ridge=1.0, n_init=1, rng=0).fit(data)
     return TextReward.of_groups(model, encoder, names=NAMES)
 
@@ -91,11 +92,7 @@ def logits(network, tokenizer, texts, padding_side="right"):
 
 @pytest.fixture(scope="module")
 def expected(reward, corpus):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return reward.matrix(*corpus)
+    return reward.matrix(*corpus)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -201,12 +198,47 @@ def test_what_is_no_linear_network_is_refused(reward, encoder, corpus):
 
 
 def test_rewards_that_are_not_linear_are_refused(encoder):
-    import warnings
-
+    data = demo_comparisons(n_users=30, pairs_per_user=10).comparisons.embed(encoder)
+    model = IdealPoint(n_prototypes=2, latent_dim=2, ridge=1.0, concentration=1.0, n_init=1, max_iter=20, rng=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        data = demo_comparisons(n_users=30, pairs_per_user=10).comparisons.embed(encoder)
-        model = IdealPoint(n_prototypes=2, latent_dim=2, ridge=1.0, concentration=1.0, n_init=1, max_iter=20, rng=0)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(data)
     with pytest.raises(UsageError, match="not linear"):
         SequenceClassifier.from_reward(TextReward.of_groups(model, encoder))
+
+
+@pytest.mark.slow
+def test_trainers_of_trl_train_it_and_are_rewarded_by_it(reward, corpus, tiny_lm, tmp_path):
+    """RewardTrainer moves its head; GRPO logs the same rewards by the network as by the function."""
+    import datasets
+    import trl
+
+    settings = {"max_steps": 2, "bf16": False, "activation_checkpointing": False, "report_to": [], "use_cpu": True}
+    settings |= {"per_device_train_batch_size": 4, "logging_steps": 1, "disable_tqdm": True}
+    warm = reward.only("warm")
+    made = SequenceClassifier.from_reward(warm)
+    pairs = ConditionedPairs.from_rewards(warm, *corpus, pairing="all").to_dataset()
+    before = made.network.score.weight.detach().clone()
+    trl.RewardTrainer(
+        model=made.network,
+        args=trl.RewardConfig(output_dir=str(tmp_path / "reward"), max_length=None, learning_rate=1e-3, **settings),
+        train_dataset=pairs.remove_columns(["group", "stage"]),
+        processing_class=made.tokenizer,
+    ).train()
+    assert float((made.network.score.weight - before).detach().abs().max()) > 1e-4
+    fresh = SequenceClassifier.from_reward(warm)
+    prompts = [[{"role": "user", "content": prompt}] for prompt in PROMPTS]
+    trainer = trl.GRPOTrainer(
+        model=tiny_lm.copy().network,
+        args=trl.GRPOConfig(
+            output_dir=str(tmp_path / "policy"), num_generations=2, max_completion_length=8, temperature=2.0, **settings
+        ),
+        train_dataset=datasets.Dataset.from_dict({"prompt": prompts}),
+        processing_class=tiny_lm.tokenizer,
+        reward_funcs=[reward_function(warm, name="by function"), fresh.network],
+        reward_processing_classes=[None, fresh.tokenizer],
+    )
+    trainer.train()
+    for row in trainer.state.log_history[:2]:
+        assert row["rewards/warm/mean"] == pytest.approx(row["rewards/by_function/mean"], abs=1e-4)
+        assert row["rewards/warm/std"] == pytest.approx(row["rewards/by_function/std"], abs=1e-4)
