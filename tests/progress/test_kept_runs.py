@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +91,6 @@ def test_packages_that_register_nonsense_are_named(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("seeds", [0, [], [-1], [0.5], 2.5, ["a"]])
-def test_seeds_that_are_none_are_refused(seeds: object) -> None:
+def test_seeds_that_are_none_are_refused(seeds: Any) -> None:
     with pytest.raises(UsageError, match="Seeds must be whole numbers"):
-        run_agents("Follow-v0", ["persistence"], seeds=seeds, dims=2)  # type: ignore[arg-type]
+        run_agents("Follow-v0", ["persistence"], seeds=seeds, dims=2)

@@ -157,16 +157,17 @@ class AdapterBank:
         place = Path(folder)
         if place.exists() and any(place.iterdir()) and not (place / _RECORD).exists():
             raise UsageError("The folder has files of something else.", where=str(place), fix="Choose an empty one.")
+        folders = {group: group_folder(group) for group in self.groups}
         record = {
             "kind": _KIND,
             "schema_version": 1,
             "name": self.name,
             "base": {"name": self.base.name, "weights": weights_digest(self.base.network)},
-            "groups": {group: group_folder(group) for group in self.groups},
+            "groups": folders,
         }
         try:
             place.mkdir(parents=True, exist_ok=True)
-            for group, part in record["groups"].items():  # type: ignore[attr-defined]
+            for group, part in folders.items():
                 partial = place / f"{part}.partial"
                 shutil.rmtree(partial, ignore_errors=True)
                 self.adapters[group].save(partial)

@@ -138,6 +138,11 @@ class GroupGRPO(Recipe):
         """
         raise UsageError("GRPO has no loss on given data.", fix="Score responses by the reward instead.")
 
+    def _score(self) -> Score:
+        if self.reward is None:
+            raise _no_reward()
+        return self.reward
+
     def _trl_names(self) -> tuple[str, str]:
         return "GRPOTrainer", "GRPOConfig"
 
@@ -165,10 +170,9 @@ class GroupGRPO(Recipe):
 
     def _rows(self, model: LanguageModel, source: Source) -> Any:
         datasets = require("datasets", extra="lm", purpose=f"The recipe {self.name!r}")
-        if self.reward is None or not self.groups:
-            raise UsageError(
-                "There is no reward to learn from.", fix="Set reward=..., and groups to the names of its columns."
-            )
+        if not self.groups:
+            raise _no_reward()
+        self._score()
         contexts = answered(source, ())[0]
         texts = [model.prompt_text(prompt, system=system, examples=turns) for prompt, system, turns in contexts]
         tokens = [model.prompt_tokens(prompt, system=system, examples=turns) for prompt, system, turns in contexts]
@@ -187,15 +191,13 @@ class GroupGRPO(Recipe):
     def _settings(self, model: LanguageModel, reference: LanguageModel | None, rows: Any) -> dict[str, Any]:
         plain = Recipe._settings(dataclasses.replace(self, reward=None), model, reference, rows)
         some = list(rows["asked"])[:4]
-        assert self.reward is not None
-        known = group_values(self.reward, self.groups, some, some)
+        known = group_values(self._score(), self.groups, some, some)
         return {**plain, "reward": np.round(known, 4).tolist()}
 
     def _trainer(
         self, network: Any, reference: Any, model: LanguageModel, rows: Any, place: Path, *, adapter: Any = None
     ) -> Any:
-        assert self.reward is not None
-        rewards = GroupRewards(self.reward, self.dual.begin(self.groups), self._anchor(model, rows))
+        rewards = GroupRewards(self._score(), self.dual.begin(self.groups), self._anchor(model, rows))
         trainer = silence(
             _trainer_class()(
                 model=network,
@@ -213,7 +215,6 @@ class GroupGRPO(Recipe):
 
     def _anchor(self, model: LanguageModel, rows: Any) -> Anchor:
         """Mean and standard deviation of each group's reward over the start's responses."""
-        assert self.reward is not None
         drawn = model.generate(
             list(rows["asked"]),
             n=self.anchor_samples,
@@ -221,7 +222,7 @@ class GroupGRPO(Recipe):
             system=list(rows["system"]),
             rng=np.random.default_rng([self.rng, _ANCHOR]),
         )
-        values = group_values(self.reward, self.groups, drawn.prompt_texts, drawn.texts)
+        values = group_values(self._score(), self.groups, drawn.prompt_texts, drawn.texts)
         zero = values.mean(axis=0) if self.disagreement is None else np.array(self.disagreement, dtype=np.float64)
         if self.unit == "raw":
             return Anchor(zero, np.ones(len(self.groups)))
@@ -241,9 +242,15 @@ def _left_padding(model: LanguageModel) -> Any:
     return tokenizer
 
 
+def _no_reward() -> UsageError:
+    return UsageError(
+        "There is no reward to learn from.", fix="Set reward=..., and groups to the names of its columns."
+    )
+
+
 def _trainer_class() -> type:
     """TRL's trainer, given the tokens of its prompts and the network that its KL is from."""
-    base = quiet_trainer(trl_name("GRPOTrainer"))
+    base: Any = quiet_trainer(trl_name("GRPOTrainer"))
     utils = require("trl.trainer.utils", extra="lm", purpose="The recipe 'group_grpo'")
 
     def build(self: Any, *, reference: Any, tokens: dict[str, list[int]], args: Any, **options: Any) -> None:
@@ -251,7 +258,7 @@ def _trainer_class() -> type:
         if reference is not None:
             # else it would load a reference by the name of the model, which need not be anywhere
             args.beta = 0.0
-        base.__init__(self, args=args, **options)  # type: ignore[misc]
+        base.__init__(self, args=args, **options)
         if reference is not None:
             args.beta = self.beta = price
             utils.add_fused_lm_head(reference, temperature=self.temperature)

@@ -77,11 +77,11 @@ def list_trainer(loss: Callable[[ListBatch], Any], *, compares: bool, facts: Seq
     facts : sequence of str
         Columns of numbers that the loss needs.
     """
-    base = quiet_trainer(trl_name("DPOTrainer"))
+    base: Any = quiet_trainer(trl_name("DPOTrainer"))
 
     def build(self: Any, *, processing_class: Any, **options: Any) -> None:
         collator = functools.partial(collate, pad=int(processing_class.pad_token_id), facts=tuple(facts))
-        base.__init__(self, processing_class=processing_class, data_collator=collator, **options)  # type: ignore[misc]
+        base.__init__(self, processing_class=processing_class, data_collator=collator, **options)
 
     def columns(self: Any) -> None:
         self._signature_columns = ["prompt_ids", "response_ids", *facts]
