@@ -174,7 +174,7 @@ def _policy(found: ConditioningExperiment, method: str, names: list[str]) -> dic
             }
         )
     there = [g for g, cell in enumerate(cells) if cell is not None]
-    values = np.array([cells[g]["value"] for g in there])  # type: ignore[index]
+    values = np.array([cell["value"] for cell in cells if cell is not None])
     worst = int(np.argmin(values))
     return {
         "name": method,
@@ -229,8 +229,10 @@ def _examples(found: ConditioningExperiment, names: list[str], methods: list[str
     chosen = np.unique(np.linspace(0, len(found.prompts) - 1, min(max(n, 0), len(found.prompts))).round().astype(int))
     shown = []
     for x in chosen.tolist():
-        blocks = []
-        for_all = [{"group": -1, "name": REFERENCE, "text": found.responses[REFERENCE].of_prompt(x)[0]}]
+        blocks: list[dict[str, Any]] = []
+        for_all: list[dict[str, Any]] = [
+            {"group": -1, "name": REFERENCE, "text": found.responses[REFERENCE].of_prompt(x)[0]}
+        ]
         for method in methods:
             cards: list[dict[str, Any]] = []
             for c in scores.columns(method).tolist():
@@ -261,7 +263,8 @@ def _summary(found: ConditioningExperiment, names: list[str], served: list[str],
     else:
         sure = int(np.sum((best.group_p < SURE) & (best.group_statistic > 0)))
         who = "Every group prefers" if sure == len(names) else f"{sure} of {counted(len(names), 'group')} prefer"
-        headline = f"{who} what {best.method} made for it" if sure != len(names) else f"{who} what was made for it"
+        what = f"{best.method} made" if len(scores.diagonals) > 1 else "was made"
+        headline = f"{who} what {what} for it"
         figures.append({"words": f"own over others, {best.method}", "value": f"+{number(best.statistic, 2)}"})
         if best.statistic <= 0:
             figures[-1]["value"] = number(best.statistic, 2)
