@@ -154,6 +154,9 @@ def test_annotators_with_the_same_reasons_agree():
     assert apart.pearson < -0.95
     assert json.loads(alike.to_json())["rows"][0]["statistic"] == "pearson"
     assert found.to_frame().num_rows == 12
+    # two points are always on a line
+    two = factor_influence(data, [people, model], factors=names[:2], n_bootstrap=20).agreement("people", "model")
+    assert np.isnan([two.pearson, two.kendall, *two.pearson_interval]).all()
     with pytest.raises(UsageError, match="no annotator 'nobody'"):
         found.agreement("people", "nobody")
 

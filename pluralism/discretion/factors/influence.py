@@ -24,6 +24,7 @@ from pluralism.random import RNG, as_generator
 
 __all__ = ["FactorAgreement", "FactorInfluence", "Ties", "factor_influence", "influence_of"]
 
+LEAST_FACTORS = 3
 Ties: TypeAlias = Literal["factor", "none", "b"]
 
 
@@ -35,7 +36,8 @@ class FactorAgreement:
     ----------
     annotators : (str, str)
     pearson, kendall : float
-        Correlation, and Kendall's tau-b, of the influences of all factors; NaN with fewer than two.
+        Correlation, and Kendall's tau-b, of the influences of all factors; NaN with fewer than three, since two always
+        agree or oppose.
     pearson_interval, kendall_interval : (float, float)
         The same resamples for both annotators.
     """
@@ -251,6 +253,6 @@ def _statistic(
 def _correlations(one: Float[np.ndarray, " factors"], other: Float[np.ndarray, " factors"]) -> tuple[float, float]:
     known = ~np.isnan(one) & ~np.isnan(other)
     a, b = one[known], other[known]
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    if len(a) < LEAST_FACTORS or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan"), float("nan")
     return float(np.corrcoef(a, b)[0, 1]), float(kendalltau(a, b).statistic)
