@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # Not lazy: a solver has the name of its file, which a later import of the file would put in its place.
 from pluralism.policy.best_of_n import best_of_n, estimate_best_of_n, worst_of_n
 from pluralism.policy.binary_target import binary_target
@@ -37,6 +40,9 @@ from pluralism.policy.trpa_loss import trpa_loss
 from pluralism.policy.voting import by_voting
 from pluralism.policy.win_rate import win_rate
 
+if TYPE_CHECKING:
+    from pluralism.policy import lm
+
 __all__ = [
     "Certificate",
     "ConditionalRanker",
@@ -71,6 +77,7 @@ __all__ = [
     "kl_budget",
     "kl_optimal",
     "leximin",
+    "lm",
     "maxmin",
     "minimax_regret",
     "moment_target",
@@ -97,3 +104,9 @@ __all__ = [
     "win_rate",
     "worst_of_n",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "lm":
+        return importlib.import_module("pluralism.policy.lm")
+    raise AttributeError(f"module 'pluralism.policy' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from pluralism.policy.lm import LanguageModel, trl_names
 def test_importing_the_package_loads_no_language_model_library():
     code = (
         "import json, sys, pluralism\n"
-        "import pluralism.policy.lm as lm\n"
+        "lm = pluralism.policy.lm\n"
         "lm.LanguageModel, lm.TextReward, lm.ConditionedPairs, lm.SequenceClassifier, lm.reward_function\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
