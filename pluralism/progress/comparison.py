@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pluralism.calibration.text import format_table, json_ready
 from pluralism.errors import DataError, UsageError
 from pluralism.progress.agent_run import AgentRun, require_seeds, run_agent
-from pluralism.progress.agents.agent import Oracle
+from pluralism.progress.agents.agent import Informed
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.fidelity import distributional_fidelity, worst_group
 from pluralism.progress.kept_runs import KeptRuns
@@ -65,7 +65,8 @@ class AgentResult:
     seconds : float
         The agent's own time for one history.
     oracle : str
-        Who is scored 1 beside this agent: for agents that know the truth one that knows it too. Empty where none is
+        Who is scored 1 beside this agent: for agents that know the truth, or ask people for themselves, one that knows
+        it. Empty where none is
         known.
     """
 
@@ -244,7 +245,7 @@ def run_agents(
     task = task_of(name, process, n_periods=n_periods, dims=dims, **settings)
     chosen = list(range(seeds)) if isinstance(seeds, int) else np.atleast_1d(np.asarray(seeds)).tolist()
     require_seeds(chosen)
-    oracles = {each: _oracle(task, knowing=isinstance(make_agent(each), Oracle)) for each in agents}
+    oracles = {each: _oracle(task, knowing=isinstance(make_agent(each), Informed)) for each in agents}
     wanted = dict.fromkeys([*agents, REFERENCE, BASELINE, *filter(None, oracles.values())])
     kept = None if checkpoint is None else KeptRuns(checkpoint, task, chosen)
     runs: dict[str, AgentRun] = {}
@@ -279,7 +280,7 @@ def objective(run: AgentRun) -> Float[np.ndarray, " seeds"]:
 
 
 def _oracle(task: Task, *, knowing: bool) -> str:
-    """Who is scored 1 beside agents that see what people say, or that know the truth."""
+    """Who is scored 1 beside agents that see what people say, or that know the truth or may ask for it."""
     exact = task.system is not None and bool(getattr(task.process, "exact", True)) and task.metric == "v2"
     if task.kind == "coevolve":
         return ("riccati" if knowing else "lqg") if exact else ""

@@ -136,7 +136,10 @@ def _table(each: AgentComparison) -> tuple[list[str], list[list[str]], list[str]
     for row in each.results:
         if row.oracle and row.oracle != each.oracle:
             knowing.setdefault(row.oracle, []).append(row.agent)
-    said = [f"Know the truth, and are scored beside {oracle}: {', '.join(who)}." for oracle, who in knowing.items()]
+    said = [
+        f"Know or ask more than they are told, and are scored beside {oracle}: {', '.join(who)}."
+        for oracle, who in knowing.items()
+    ]
     said += [f"{reason[:1].upper()}{reason[1:]}: {', '.join(dict.fromkeys(who))}." for reason, who in notes.items()]
     return header, rows, said
 

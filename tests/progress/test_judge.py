@@ -9,8 +9,10 @@ import pytest
 
 from pluralism.errors import DataError, UsageError
 from pluralism.progress.agent_run import run_agent
+from pluralism.progress.agents import catalogue
 from pluralism.progress.agents.catalogue import make_agent
 from pluralism.progress.agents.examined import ExamineeAgent
+from pluralism.progress.comparison import run_agents
 from pluralism.progress.environment import TemporalEnv
 from pluralism.progress.examinee import Examinee
 from pluralism.progress.item_bank import ItemBank
@@ -150,6 +152,26 @@ def test_an_examinee_that_learns_follows_and_runs_beside_the_baselines() -> None
     result = Judge("Follow-v0", seed=4, metric="v2", **SMALL).test(Lifelong())
     np.testing.assert_allclose(result["loss"], alone.loss[0], rtol=1e-3)
     assert result["query_times"] == 256 * 5 and result["examinee_model_at_each_timestep"][0] == "Lifelong_0"
+
+
+def test_who_asks_for_itself_is_no_match_for_an_oracle_of_surveys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An examinee that copies what the judge shows is as good as who knows the present, and so it is scored beside it."""
+
+    class Copies(Examinee):
+        def run(self, judge: Any) -> Any:
+            super().run(judge)
+            while True:
+                self.current_model = judge.current_model.copy()
+                yield
+
+    class Point:
+        def load(self) -> Any:
+            return lambda: ExamineeAgent(Copies)
+
+    monkeypatch.setattr(catalogue, "_outside", lambda: {"copies": Point()})
+    made = run_agents("Follow-v0", ["copies", "kalman"], seeds=4, dims=3)
+    assert made.results[0].agent == "copies" and made.results[0].oracle == "clairvoyant" and made.oracle == "kalman"
+    assert made.results[0].score.value <= 1.0 + 1e-9
 
 
 def test_people_of_coevolution_are_asked_under_influence() -> None:
