@@ -95,5 +95,7 @@ class WelfareDisplay(Display):
         tidy(ax, grid="x", xlabel=f"mean utility over the reference, {self.unit} (dashed: the reference)")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
-        tidy_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(self.groups), 4))
+        # Long names would push the axes aside.
+        columns = 4 if sum(len(label(name, 24)) for name in self.groups) <= 48 else 2
+        tidy_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(self.groups), columns))
         return self

@@ -123,7 +123,7 @@ def condition(
     store = CellStore(
         folder,
         {
-            "model": {"name": model.name} | facts_of(model),
+            "model": facts_of(model),
             "prompts": hashlib.sha256("\0".join(asked).encode()).hexdigest(),
             "sampling": {
                 "samples": samples,
@@ -178,7 +178,7 @@ def condition(
         groups=groups,
         conditions=list(plan),
         methods=[conditioner.name for conditioner, _ in plan.values()],
-        made_for={name: group for name, (conditioner, group) in plan.items() if conditioner not in singles},
+        made_for={name: group for name, (conditioner, group) in plan.items() if name != conditioner.name},
         shares=weights,
         bootstrap=bootstrap,
         level=level,

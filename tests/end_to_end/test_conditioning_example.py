@@ -1,0 +1,44 @@
+"""From the demo's judgements to a conditioned model: each group prefers, by held-out judges, what was made for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_each_group_prefers_what_was_made_for_it(repository, tmp_path, minilm):
+    done = subprocess.run(
+        [sys.executable, str(repository / "examples" / "condition_language_model.py")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "conditioned" / "condition.json").read_text())["scores"]
+    assert len(scores["groups"]) == 4
+    tests = {test["method"]: test for test in scores["diagonals"]}
+    best = tests["best of 4"]
+    assert best["p"] < 0.01
+    assert max(best["group_p"]) < 0.01
+    assert min(best["group_statistic"]) > 0
+    win_rate = np.array(scores["win_rate"])
+    columns = [c for c, method in enumerate(scores["methods"]) if method == "best of 4"]
+    square = win_rate[:, columns]
+    assert (np.argmax(square, axis=1) == np.arange(4)).all()
+    trained = next(test for name, test in tests.items() if "adapters" in name)
+    assert trained["p"] < 0.01
+    single = dict(zip(scores["conditions"], win_rate.T, strict=True))
+    # whoever is few and wants the opposite loses under the mean, and less so under MaxMin
+    assert single["maxmin"].min() > single["utilitarian"].min()
+    assert np.diag(square).min() > single["maxmin"].min()
+    assert (tmp_path / "conditioned" / "report.html").stat().st_size > 20_000
+    assert (tmp_path / "conditioned" / "gains.svg").read_text().lstrip().startswith("<")
