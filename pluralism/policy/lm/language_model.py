@@ -103,7 +103,8 @@ class LanguageModel:
         device : str
             ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype : str
-            ``auto``, ``float32``, ``bfloat16``, ``float16``.
+            ``auto``, ``float32``, ``bfloat16``, ``float16``. "auto" is half precision on a GPU that has it, and float32
+            on a processor, where trainers take the same weights.
         adapter : str or Path, optional
             A PEFT adapter to put on it: directory, or name on the hub.
         chat_template : str, optional
@@ -129,7 +130,8 @@ class LanguageModel:
         tokenizer = load_chat_tokenizer(source, revision=own, chat_template=chat_template, extra="lm")
         if chat_template is not None:
             tokenizer.chat_template = chat_template
-        network = load_network(source, revision=own, dtype=choose_dtype(dtype, device), device=device, extra="lm")
+        kind = "float32" if dtype == "auto" and device == "cpu" else choose_dtype(dtype, device)
+        network = load_network(source, revision=own, dtype=kind, device=device, extra="lm")
         name = path.name if path.is_dir() else source
         if adapter is not None:
             network, name = _with_adapter(network, adapter), f"{name} with {Path(adapter).name}"

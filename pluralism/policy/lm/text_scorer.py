@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextScorer"]
 
-_REMEMBERED = 65536
+_REMEMBERED = 2**24
+"""Rewards that are kept: 128 MiB."""
 
 
 class TextScorer:
@@ -122,6 +123,7 @@ class TextScorer:
 
     def _remember(self, fresh: dict[tuple[str, str], np.ndarray]) -> None:
         self._known.update(fresh)
+        most = _REMEMBERED // next((max(1, len(row)) for row in fresh.values()), 1)
         # The oldest are forgotten first: trainers and decoders ask again soon or never.
-        for pair in list(islice(self._known, max(0, len(self._known) - _REMEMBERED))):
+        for pair in list(islice(self._known, max(0, len(self._known) - most))):
             del self._known[pair]

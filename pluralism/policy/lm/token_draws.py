@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ class Draws:
         Numbers in [0, 1); without them the likeliest token is taken.
     """
 
-    def __init__(self, raw: Raw, uniforms: Float64[Tensor, "rows steps"] | None) -> None:
+    def __init__(self, raw: Raw, uniforms: Float[Tensor, "rows steps"] | None) -> None:
         self.raw, self.uniforms = raw, uniforms
         self.log_probs: list[Any] = []
 

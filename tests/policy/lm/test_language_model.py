@@ -196,6 +196,7 @@ def test_a_saved_model_is_loaded_by_us_and_by_transformers(tiny_lm, folder):
     loaded = LanguageModel.load(folder, device="cpu", dtype="float32")
     np.testing.assert_array_equal(loaded.log_probs(ASKED, SAID).total, tiny_lm.log_probs(ASKED, SAID).total)
     assert loaded.name == folder.name and loaded.prompt_text("Why?") == tiny_lm.prompt_text("Why?")
+    assert str(LanguageModel.load(folder, device="cpu").network.dtype) == "torch.float32"
     network = transformers.AutoModelForCausalLM.from_pretrained(folder)
     assert network.num_parameters() == tiny_lm.n_parameters
     assert f"{tiny_lm.n_parameters:,} parameters in float32 on cpu" in repr(loaded)

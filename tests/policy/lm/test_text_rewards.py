@@ -12,7 +12,7 @@ from pluralism.data.demo import demo_comparisons, demo_items
 from pluralism.errors import ComparabilityWarning, DataError, UsageError
 from pluralism.models import BradleyTerry, DirectionalReward, MixtureBradleyTerry
 from pluralism.policy import kl_optimal, maxmin, nash, sample_minimum
-from pluralism.policy.lm import TextReward
+from pluralism.policy.lm import ConditionedPairs, TextReward, text_scorer
 from pluralism.policy.lm.affine_readout import affine_readout
 
 ENCODER = "hash:64"
@@ -86,6 +86,15 @@ def test_columns_of_directions_are_scores_along_them(corpus):
     first = items.take(np.arange(24))
     for name, direction in directions.items():
         np.testing.assert_allclose(found.only(name)(*corpus), model.score(first, direction), atol=1e-5)
+    messages = {name: model.system_prompt(direction) for name, direction in directions.items()}
+    pairs = ConditionedPairs.from_rewards(found, *corpus, systems=messages)
+    text = dict(zip(zip(*corpus, strict=True), range(24), strict=True))
+    for row, (prompt, chosen, rejected) in enumerate(zip(pairs.prompts, pairs.chosen, pairs.rejected, strict=True)):
+        scores = model.score(first, directions[pairs.groups[pairs.group[row]]])
+        assert pairs.margin[row] == pytest.approx(
+            scores[text[prompt, chosen]] - scores[text[prompt, rejected]], abs=1e-5
+        )
+    assert "b*-100" in pairs.of_group("not b").to_dataset()[0]["prompt"][0]["content"]
     with pytest.raises(UsageError, match="no directions"):
         TextReward.of_directions(model, ENCODER, {})
 
@@ -115,6 +124,15 @@ def test_each_text_is_encoded_once(model, corpus, tmp_path):
     again = TextReward.of_groups(twin, encoder, cache=tmp_path)
     np.testing.assert_allclose(again.matrix(prompts, responses), first[:24], atol=1e-6)
     assert len(calls) == 1
+
+
+def test_what_is_remembered_is_bounded(model, corpus, monkeypatch):
+    monkeypatch.setattr(text_scorer, "_REMEMBERED", 30)
+    reward = TextReward.of_groups(model, ENCODER)
+    whole = reward.matrix(*corpus)
+    assert len(reward.scorer._known) == 10
+    np.testing.assert_allclose(reward.matrix(*corpus), whole)
+    assert reward.scorer.n_encoded == 24 + 14
 
 
 def test_the_order_of_rows_is_that_given(reward, corpus):
