@@ -181,7 +181,8 @@ def _render(console: Console, comparisons: list[AgentComparison], out: Path | No
         wrapped(console, f"{oracle}; frozen is 0. Cost: mean loss per step and dimension.", mark="· ")
         knowing = [each for each in made.results if each.oracle and each.oracle != made.oracle]
         for each in knowing:
-            wrapped(console, clean_text(f"{each.agent} knows or asks more than it is told, and is scored beside {each.oracle}"), mark="· ")
+            said = f"{each.agent} knows or asks more than it is told, and is scored beside {each.oracle}"
+            wrapped(console, clean_text(said), mark="· ")
         for reason in dict.fromkeys(each.score.reason for each in made.results if each.score.reason):
             wrapped(console, clean_text(reason), mark="· ")
         console.print()

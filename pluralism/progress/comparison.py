@@ -66,8 +66,7 @@ class AgentResult:
         The agent's own time for one history.
     oracle : str
         Who is scored 1 beside this agent: for agents that know the truth, or ask people for themselves, one that knows
-        it. Empty where none is
-        known.
+        it. Empty where none is known.
     """
 
     agent: str
@@ -203,7 +202,8 @@ def run_agents(
     Kalman's filter in "follow" and "predict" and the optimal policy on its estimates in "coevolve", as far as the law
     of the values is linear and Gaussian and surveys are taken; otherwise "follow" and "predict" are compared with who
     knows the target, and "coevolve" has no oracle: its score is NaN with a reason. Agents that know the truth
-    themselves are compared with who knows the target, or in "coevolve" with the optimum of full information.
+    themselves, or ask people for it, are compared with who knows the target, or in "coevolve" with the optimum of full
+    information.
 
     Parameters
     ----------

@@ -155,7 +155,7 @@ def test_an_examinee_that_learns_follows_and_runs_beside_the_baselines() -> None
 
 
 def test_who_asks_for_itself_is_no_match_for_an_oracle_of_surveys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An examinee that copies what the judge shows is as good as who knows the present, and so it is scored beside it."""
+    """An examinee that copies what the judge shows is as good as who knows the present, and is scored beside it."""
 
     class Copies(Examinee):
         def run(self, judge: Any) -> Any:
