@@ -61,6 +61,7 @@ def test_columns_are_the_rewards_of_the_model_on_embedded_items(model, reward, c
     )
     swapped = reward.only("three", "one")
     np.testing.assert_allclose(swapped.matrix(*corpus), model.reward(items)[:, [2, 0]], atol=1e-6)
+    np.testing.assert_allclose(swapped.only("one")(*corpus), model.reward(items)[:, 0], atol=1e-6)
     np.testing.assert_allclose(swapped.shares, model.group_weights_[[2, 0]] / model.group_weights_[[2, 0]].sum())
 
 
