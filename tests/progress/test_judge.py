@@ -378,4 +378,6 @@ def test_answers_are_read_by_number_or_in_full() -> None:
         0,
         None,
     ]
+    published = 'Query Q: """Tea?"""\nResponse 1: """yes"""\nResponse 2: """no"""\nOnly say Response 1 or Response 2.'
+    assert offered(published) == ("yes", "no")
     assert offered('Response 2: """a"""\nResponse 1: """b"""') == () and offered("Hello") == ()

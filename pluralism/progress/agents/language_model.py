@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,6 +19,7 @@ from pluralism.progress.agents.extrapolation import extrapolate_votes
 from pluralism.progress.episodes import Observation
 from pluralism.progress.published_score import extrapolation_weights
 from pluralism.progress.task import Task
+from pluralism.solvers.threads import threads_for_torch
 
 if TYPE_CHECKING:
     from pluralism.policy.lm import LanguageModel
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectPreferenceAgent", "ExtrapolativeDPO", "LifelongDPO"]
 
 SCRATCH = "scratch"
+TINY = 2_000_000
 
 
 class DirectPreferenceAgent(Agent):
@@ -98,13 +101,15 @@ class DirectPreferenceAgent(Agent):
         self.first = _start(self.model, bank.texts.query, self.rng)
         self.policies = [self.first] * len(initial["period"])
         self.votes: list[tuple[Float[np.ndarray, "batch query"], Float[np.ndarray, "batch query"]]] = []
-        self.before = self._log_probs(self.first)
-        self._learn(initial)
+        with self._threads():
+            self.before = self._log_probs(self.first)
+            self._learn(initial)
 
     def act(self, seen: Observation) -> Float[np.ndarray, "batch dim"]:
         """Learn from the votes of the period, and say what the models would choose."""
-        self._learn(seen)
-        rewards = self.beta * (np.stack([self._log_probs(each) for each in self.policies]) - self.before)
+        with self._threads():
+            self._learn(seen)
+            rewards = self.beta * (np.stack([self._log_probs(each) for each in self.policies]) - self.before)
         return self.task.bank.implied_values(softmax(rewards, axis=-1))
 
     @abstractmethod
@@ -121,6 +126,10 @@ class DirectPreferenceAgent(Agent):
         n : array of shape (query, periods)
             Votes.
         """
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """One thread for a tiny model: threads that wait for each other cost many times the work on a busy machine."""
+        return threads_for_torch(0) if self.first.n_parameters < TINY else nullcontext()
 
     def _learn(self, seen: Observation) -> None:
         rows, bank = len(seen["period"]), self.task.bank
@@ -177,7 +186,8 @@ def _start(model: str | LanguageModel, questions: Sequence[Sequence[str]], rng: 
         return LanguageModel.load(model)
     prompts = [prompt for prompt, *options in questions for _ in options]
     options = [option for _, *options in questions for option in options]
-    return train_from_scratch(prompts, options, vocabulary=512, hidden=64, steps=200, rng=rng)
+    with threads_for_torch(0):
+        return train_from_scratch(prompts, options, vocabulary=512, hidden=64, steps=200, rng=rng)
 
 
 class LifelongDPO(DirectPreferenceAgent):
