@@ -14,7 +14,7 @@ from pluralism.policy.lm.principle_information import constitution_mi, score_mat
 
 def test_a_model_that_heeds_its_principles_gives_them_away(tiny_lm):
     found = constitution_mi(tiny_lm, models.PROMPTS, models.SYSTEMS, samples=4, max_tokens=40)
-    assert found.recognised > 0.9 and found.value > 0.8 * np.log(2)
+    assert found.recognised > 0.9 and found.value > 0.5 * np.log(2)
     assert found.low <= found.value <= found.high <= found.most == pytest.approx(np.log(2))
     assert found.told.sum(axis=1) == pytest.approx([1.0, 1.0])
     assert (found.n_prompts, found.n_samples) == (4, 4)

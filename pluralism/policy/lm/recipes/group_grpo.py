@@ -174,6 +174,13 @@ class GroupGRPO(Recipe):
             raise _no_reward()
         self._score()
         contexts = answered(source, ())[0]
+        at_once = self.batch_size * self.accumulation // self.samples
+        if len(contexts) < at_once:
+            raise DataError(
+                f"A step takes {at_once:,} different prompts, and there are {len(contexts):,}.",
+                where=source.name,
+                fix="Give more prompts, raise samples, or lower batch_size.",
+            )
         texts = [model.prompt_text(prompt, system=system, examples=turns) for prompt, system, turns in contexts]
         tokens = [model.prompt_tokens(prompt, system=system, examples=turns) for prompt, system, turns in contexts]
         for row, each in enumerate(tokens):
@@ -267,4 +274,11 @@ def _trainer_class() -> type:
     def tokenize(self: Any, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [list(self.prompt_tokens[text]) for text in prompts], None, {}
 
-    return type("GroupGRPOTrainer", (base,), {"__init__": build, "_tokenize_prompts": tokenize})
+    def order(self: Any, dataset: Any = None) -> Any:
+        sampler, seed = base._get_train_sampler(self, dataset), self.args.seed  # type: ignore[attr-defined]
+        # its order goes on from pass to pass, which a resumed training would not know
+        sampler.set_epoch = lambda epoch: sampler.generator.manual_seed(seed + epoch)
+        return sampler
+
+    methods = {"__init__": build, "_tokenize_prompts": tokenize, "_get_train_sampler": order}
+    return type("GroupGRPOTrainer", (base,), methods)
