@@ -275,7 +275,7 @@ def _trainer_class() -> type:
         return [list(self.prompt_tokens[text]) for text in prompts], None, {}
 
     def order(self: Any, dataset: Any = None) -> Any:
-        sampler, seed = base._get_train_sampler(self, dataset), self.args.seed  # type: ignore[attr-defined]
+        sampler, seed = base._get_train_sampler(self, dataset), self.args.seed
         # its order goes on from pass to pass, which a resumed training would not know
         sampler.set_epoch = lambda epoch: sampler.generator.manual_seed(seed + epoch)
         return sampler
