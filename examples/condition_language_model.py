@@ -84,9 +84,8 @@ bank = AdapterBank.train(recipe, lm, pairs.to_frame(), OUT / "adapters", groups=
 best = BestOfN(SinglePolicy(lm, groups), {name: followed.only(name) for name in groups}, DRAWS)
 
 # %%
-# Single policies weigh the groups by their rule, on the model's answers to questions that are not judged on.
-written = lm.generate(learnt[:16], n=8, max_tokens=TOKENS, rng=0)
-singles, weights = single_policies(lm, followed, written.prompt_texts, written.texts, n=DRAWS)
+# Single policies weigh the groups by their rule, on the same answers.
+singles, weights = single_policies(lm, followed, drawn.prompt_texts, drawn.texts, n=DRAWS)
 for rule, weight in weights.items():
     print(f"{rule:12s} weights", ", ".join(f"{w:.2f}" for w in weight))
 

@@ -169,8 +169,9 @@ def test_conditioners_are_known_by_what_they_are_made_of():
         "log": None,
         "seconds": 0.0,
     }
-    one, two = np.arange(3.0), np.arange(3.0) + 1e-9
-    assert facts_of({"v": one}) == facts_of({"v": one.copy()}) != facts_of({"v": two})
+    one = np.arange(1.0, 4.0)
+    assert facts_of({"v": one}) == facts_of({"v": one * (1 + 1e-13)}) != facts_of({"v": one + 1e-3})
+    assert facts_of(np.arange(3)) != facts_of(np.arange(1, 4))
     assert facts_of(lambda: 0) == {"class": "function"}
 
 
