@@ -126,7 +126,7 @@ def test_attributions_sum_to_the_change_of_the_margin(tiny_lm, vector):
     assert found.start == pytest.approx(margins(tiny_lm).mean(), abs=1e-5)
     with vector.applied(tiny_lm):
         assert found.end == pytest.approx(margins(tiny_lm).mean(), abs=1e-5)
-    assert found.end - found.start > 0.05
+    assert found.end - found.start > 0.005
     assert abs(found.residual) < 1e-3 * (found.end - found.start)
     crude = attribute_margin(tiny_lm, vector, *PAIRS, steps=1)
     assert abs(found.residual) < abs(crude.residual)

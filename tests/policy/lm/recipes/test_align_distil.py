@@ -54,7 +54,7 @@ def test_the_optimum_is_the_teacher(tiny_lm, other_lm):
 
 def test_training_comes_nearer_to_the_teacher(tiny_lm, other_lm, tmp_path):
     teacher = teacher_model(other_lm, tiny_lm, scale=1.5)
-    recipe = AlignDistil(batch_size=8, max_steps=8, learning_rate=5e-4, max_new_tokens=16, schedule="constant")
+    recipe = AlignDistil(batch_size=8, max_steps=8, learning_rate=1e-3, max_new_tokens=16, schedule="constant")
     asked = [{"prompt": prompt} for prompt in PROMPTS * 2]
     student = recipe.train(tiny_lm, asked, tmp_path / "run", reference=teacher)
     before, after = (recipe.loss(model, ROWS, reference=teacher) for model in (tiny_lm, student))
