@@ -120,19 +120,14 @@ def test_batches_and_padding_do_not_matter(tiny_lm, other):
 
 def test_beyond_a_policy_is_more_of_what_sets_it_apart(tiny_lm):
     """A policy that leans to warm answers, taken beyond the reference, answers warmly."""
-    prompts = [*PROMPTS, *PROMPTS]
-    said = [*RESPONSES["warm"], *RESPONSES["plain"]]
     weights = tiny_lm.copy(name="leaning")
-    optimiser = torch.optim.Adam(weights.network.parameters(), lr=2e-4)
+    optimiser = torch.optim.SGD(weights.network.parameters(), lr=1e-2)
     weights.network.train()
-    rows = [
-        [*weights.prompt_tokens(prompt), *weights.response_tokens(response)]
-        for prompt, response in zip(prompts[:4], said[:4], strict=True)
-    ]
     for _ in range(3):
-        for row in rows:
-            ids = torch.tensor([row])
-            weights.network(input_ids=ids, labels=ids).loss.backward()
+        for prompt, response in zip(PROMPTS, RESPONSES["warm"], strict=True):
+            asked, answered = weights.prompt_tokens(prompt), weights.response_tokens(response)
+            labels = torch.tensor([[-100] * len(asked) + answered])
+            weights.network(input_ids=torch.tensor([asked + answered]), labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
     weights.network.eval()
@@ -141,7 +136,7 @@ def test_beyond_a_policy_is_more_of_what_sets_it_apart(tiny_lm):
         decoding = ContrastiveDecoding({"warm": weights}, tiny_lm, scale=scale)
         return np.mean(["friend" in t for t in decoding.generate(PROMPTS, "warm", n=10, max_tokens=40).texts])
 
-    found = [warmth(scale) for scale in (0.0, 1.0, 8.0)]
+    found = [warmth(scale) for scale in (0.0, 1.0, 4.0)]
     assert found[0] < found[2] and found[2] > 0.9
     assert found[0] <= found[1] <= found[2]
 
