@@ -18,7 +18,7 @@ class LengthNormalisedDPO(PairedRecipe):
 
     References
     ----------
-    K. Ahrabian et al., "The hitchhiker's guide to human alignment with *PO", arXiv:2407.15229.
+    K. Ahrabian et al., "The hitchhiker's guide to human alignment with \*PO", arXiv:2407.15229.
     """
 
     name: ClassVar[str] = "length_normalised_dpo"
