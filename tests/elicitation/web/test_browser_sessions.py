@@ -203,6 +203,7 @@ COLOURS = """
 
 
 def look_at(tab, width, name):
+    tab.wait_for_load_state()
     assert tab.evaluate("document.documentElement.scrollWidth") <= width, name
     assert tab.locator("h1").count() == 1 and tab.locator("main").count() == 1, name
     nameless = tab.evaluate(
