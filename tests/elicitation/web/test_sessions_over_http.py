@@ -307,9 +307,10 @@ def test_bots_lose_nothing(live):
 
 
 @pytest.mark.slow
-def test_two_hundred_bots_at_once_lose_nothing(live):
+def test_many_bots_at_once_lose_nothing(live):
     study = live.study()
-    report = play_study(live.link(study.id), 200, pause=1.0)
-    assert report.finished == 200 and report.problems == {}
+    bots = 200 if live.service.database.is_sqlite else 80
+    report = play_study(live.link(study.id), bots, pause=1.0)
+    assert report.finished == bots and report.problems == {}
     assert report.lost_turns == report.doubled_turns == 0
-    assert live.service.studies.counts(study.id).votes == 800
+    assert live.service.studies.counts(study.id).votes == 4 * bots
