@@ -90,7 +90,8 @@ def check_methods(wanted: Methods) -> None:
     ------
     UsageError
     """
-    from pluralism.policy.lm.recipes import recipe_names
+    from pluralism.policy.lm.recipes import recipe_by_name, recipe_names
+    from pluralism.policy.lm.recipes.paired import PairedRecipe
 
     unknown = next((name for name in wanted.names if name not in METHODS), None)
     if unknown is not None or len(set(wanted.names)) < len(wanted.names):
@@ -109,9 +110,11 @@ def check_methods(wanted: Methods) -> None:
         )
     if wanted.messages is not None and "system" not in wanted.names:
         raise UsageError("System messages are for the method system.", where="--messages", fix="Add --method system.")
-    if wanted.loss not in recipe_names():
+    # The command makes pairs; other recipes want thumbs or lists.
+    losses = [name for name in recipe_names() if isinstance(recipe_by_name(name), PairedRecipe)]
+    if wanted.loss not in losses:
         raise UsageError(
-            f"There is no loss {wanted.loss!r}.", where="--loss", fix=f"Losses are {', '.join(recipe_names())}."
+            f"There is no loss {wanted.loss!r} of pairs.", where="--loss", fix=f"Losses are {', '.join(losses)}."
         )
 
 

@@ -144,6 +144,7 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path):
         (["--messages", "x.json"], "method system"),
         (["--groups", "C"], "no group 'C'"),
         (["--loss", "hope"], "no loss 'hope'"),
+        (["--loss", "kto"], "no loss 'kto' of pairs"),
         (["--judge-encoder", "hash:16", "--judge", "nowhere"], "encoder of its own"),
         (["--prompts", "nowhere.txt"], "cannot be read"),
         (["--n", "1"], "--n"),
