@@ -37,6 +37,12 @@ def opened(browser, **options):
     return tab, said
 
 
+def ready(tab, selector):
+    """Wait until the page that has it is there with its scripts: whoever looks earlier looks at a page that is still."""
+    tab.locator(selector).first.wait_for(state="attached")
+    tab.wait_for_load_state()
+
+
 def begin(tab, link):
     tab.goto(link)
     tab.locator("form button.primary").click()
@@ -75,6 +81,7 @@ def test_from_the_link_to_the_graph(live, browser, scripts):
     tab.locator("form button.primary").click()
     tab.get_by_text("Thank you").wait_for()
     tab.get_by_role("link", name="See the values of all").click()
+    ready(tab, "#tables")
     assert "Waiting beside the storm" in tab.locator("#tables").inner_text()
     counts = live.service.studies.counts(study.id)
     assert (counts.votes, counts.by_phase) == (4, {"done": 1})
@@ -88,9 +95,11 @@ def test_votes_by_keyboard_alone(live, browser):
     to_the_votes(tab)
     for k in range(4):
         tab.get_by_role("heading", name=f"Story {k + 1} of 4").wait_for()
+        tab.wait_for_load_state()
         tab.keyboard.press("2")
         tab.keyboard.press("Enter")
     tab.get_by_role("heading", name="Almost done").wait_for()
+    tab.wait_for_load_state()
     (person,) = live.service.people.of_study(study.id)
     votes = live.service.people.interview(person.id).state.votes
     assert {vote.answer for vote in votes.values()} == {"no_upgrade"} and said == []
@@ -111,6 +120,7 @@ def test_a_text_that_is_not_sent_yet_survives_a_reload_and_the_loss_of_the_line(
     tab.locator("form button.primary").click()
     tab.locator("input[name=context]").first.check()
     tab.locator("form button.primary").click()
+    ready(tab, "#answer")
     tab.locator("#answer").fill("half a thought")
     tab.reload()
     assert tab.locator("#answer").input_value() == "half a thought"
@@ -238,6 +248,7 @@ def test_the_graph_of_organisers_leads_from_a_line_to_its_votes(live, browser):
     tab.goto(live.link(study.id, "viewer"))
     tab.locator("form button.primary").click()
     tab.get_by_role("link", name="Graph").click()
+    ready(tab, "g.edge path.hit")
     tab.locator("g.edge path.hit").first.dispatch_event("click")
     assert "wiser than" in tab.locator("#details h2").first.inner_text()
     assert "It sees more." in tab.locator("#details").inner_text()
