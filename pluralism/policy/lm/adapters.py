@@ -13,6 +13,7 @@ import torch
 from pluralism.errors import ModelFileError, UsageError
 from pluralism.extras import require
 from pluralism.policy.lm.library_warnings import without_rename_warnings
+from pluralism.policy.lm.recipes.quiet_trainer import kept_random_states
 from pluralism.policy.lm.shared_weights import OWN_PARTS, shared_copy
 
 __all__ = ["ADAPTER_NAME", "Adapter"]
@@ -103,7 +104,8 @@ class Adapter:
         """
         peft = _peft()
         try:
-            with without_rename_warnings():
+            # PEFT draws weights first, which are then replaced.
+            with without_rename_warnings(), kept_random_states():
                 network = peft.get_peft_model(shared_copy(base), _for(self.config, trained), adapter_name=ADAPTER_NAME)
             found = peft.set_peft_model_state_dict(network, dict(self.weights), adapter_name=ADAPTER_NAME)
         except (ValueError, RuntimeError, KeyError) as cause:

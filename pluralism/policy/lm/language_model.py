@@ -30,6 +30,8 @@ from pluralism.llm.device import choose_device, choose_dtype
 from pluralism.llm.pretrained import quiet
 from pluralism.policy.lm.batched_generation import Sampling, continue_tokens
 from pluralism.policy.lm.generations import Generations
+from pluralism.policy.lm.library_warnings import without_rename_warnings
+from pluralism.policy.lm.recipes.quiet_trainer import kept_random_states
 from pluralism.policy.lm.sequence_log_probs import SequenceLogProbs
 from pluralism.policy.lm.teacher_forcing import score_tokens
 from pluralism.random import RNG, as_generator
@@ -397,8 +399,16 @@ class LanguageModel:
 
 def _with_adapter(network: Any, adapter: str | Path) -> Any:
     peft = require("peft", extra="lm", purpose="An adapter")
+    place = Path(adapter)
+    if place.is_dir() and not (place / "adapter_model.safetensors").exists():
+        # PEFT would read pickled ones.
+        raise LanguageModelError(
+            f"The adapter {str(adapter)!r} cannot be loaded: it has no safetensors weights.",
+            fix="Give the folder of an adapter with adapter_model.safetensors.",
+        )
     try:
-        return peft.PeftModel.from_pretrained(network, str(adapter)).eval()
+        with without_rename_warnings(), kept_random_states():
+            return peft.PeftModel.from_pretrained(network, str(adapter)).eval()
     except (OSError, ValueError, KeyError, RuntimeError) as cause:
         raise LanguageModelError(
             f"The adapter {str(adapter)!r} cannot be loaded: {str(cause).strip().splitlines()[0]}",

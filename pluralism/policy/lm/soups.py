@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from pluralism.errors import UsageError
 from pluralism.extras import require
 from pluralism.policy.lm.adapters import ADAPTER_NAME, Adapter
+from pluralism.policy.lm.recipes.quiet_trainer import kept_random_states
 from pluralism.policy.lm.shared_weights import same_body, weights_of
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ def adapter_soup(bank: AdapterBank, weights: Mapping[str, float] | ArrayLike, *,
     names = [_name(k) for k in range(len(w))]
     # Weights of 0 would add ranks that do nothing.
     used = [(name, float(weight)) for name, weight in zip(names, w, strict=True) if weight > 0]
-    network.add_weighted_adapter(
-        [name for name, _ in used], [weight for _, weight in used], "soup", combination_type="cat"
-    )
+    with kept_random_states():
+        network.add_weighted_adapter(
+            [name for name, _ in used], [weight for _, weight in used], "soup", combination_type="cat"
+        )
     state = peft.get_peft_model_state_dict(network, adapter_name="soup", save_embedding_layers=False)
     soup = Adapter(network.peft_config["soup"], {key: value.detach().clone() for key, value in state.items()})
     return replace(bank.base, network=soup.on(bank.base.network), name=name)
@@ -139,7 +141,8 @@ def _side_by_side(bank: AdapterBank) -> Any:
     adapters = list(bank.adapters.values())
     network = adapters[0].on(bank.base.network)
     for k, adapter in enumerate(adapters[1:], start=1):
-        network.add_adapter(_name(k), adapter.config)
+        with kept_random_states():
+            network.add_adapter(_name(k), adapter.config)
         peft.set_peft_model_state_dict(network, dict(adapter.weights), adapter_name=_name(k))
     return network
 

@@ -64,6 +64,12 @@ def test_the_base_is_shared_and_is_the_reference(bank, tiny_lm):
     assert total(bank.base, "plain") == total(tiny_lm, "plain")
 
 
+def test_random_numbers_of_others_are_left_alone(bank):
+    state = torch.random.get_rng_state()
+    AdapterBank(bank.base, bank.adapters).model("plain")
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
 def test_saved_and_read_back(bank, tiny_lm, other_base, tmp_path):
     place = bank.save(tmp_path / "bank")
     again = AdapterBank.load(place, tiny_lm)

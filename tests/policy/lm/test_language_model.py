@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
+import safetensors.torch
 from tiny_lm import PROMPTS, RESPONSES, SYSTEMS
 
 from pluralism.errors import LanguageModelError, UsageError
@@ -226,6 +228,26 @@ def test_adapters_are_put_on_and_merged(tiny_lm, folder, tmp_path):
         LanguageModel.load(tmp_path / "lora")
     with pytest.raises(LanguageModelError, match=r"adapter .* cannot be loaded"):
         LanguageModel.load(folder, device="cpu", adapter=tmp_path)
+
+
+def test_an_adapter_is_put_on_in_silence_and_draws_no_random_numbers(tiny_lm, folder, tmp_path):
+    import peft
+    import torch
+
+    with torch.random.fork_rng():
+        config = peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+        peft.get_peft_model(tiny_lm.copy().network, config).save_pretrained(tmp_path / "lora")
+    state = torch.random.get_rng_state()
+    with warnings.catch_warnings():
+        # The settings of the tests pass over what libraries say of each other, which users would see.
+        warnings.simplefilter("error")
+        LanguageModel.load(folder, device="cpu", adapter=tmp_path / "lora")
+    assert torch.equal(state, torch.random.get_rng_state())
+    weights = tmp_path / "lora" / "adapter_model.safetensors"
+    torch.save(safetensors.torch.load_file(weights), tmp_path / "lora" / "adapter_model.bin")
+    weights.unlink()
+    with pytest.raises(LanguageModelError, match="no safetensors weights"):
+        LanguageModel.load(folder, device="cpu", adapter=tmp_path / "lora")
 
 
 def test_virtual_tokens_of_a_prompt_adapter_stand_before_the_prompt(tiny_lm, tmp_path):

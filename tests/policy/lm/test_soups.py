@@ -42,7 +42,9 @@ def merged(model):
 
 
 def test_the_soup_of_adapters_is_the_mean_of_their_changes(bank, tiny_lm):
+    state = torch.random.get_rng_state()
     soup = adapter_soup(bank, WEIGHTS)
+    assert torch.equal(state, torch.random.get_rng_state())
     parts = {group: merged(bank.model(group)) for group in bank.groups}
     changed = 0
     for name, weight in merged(soup).items():
