@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from pluralism.calibration.text import format_table
+from pluralism.diagnostics.blocks import Blocks
 from pluralism.diagnostics.cluster_separation import (
     ClusterIndices,
     as_clusters,
@@ -40,10 +41,11 @@ class AlignmentQuality(InstrumentResult):
     value : float
         In [0, 1]; higher where the labels' clusters are apart. On its own it means little: compare it with `null`.
     low, high : float
-        Bootstrap interval, rows drawn again within labels. The draws' quantiles are put around the value by their
-        distance from the draws' median: rows drawn twice pull overlapping clusters apart, which is a bias of the draws.
+        Bootstrap interval, rows drawn again within labels, or whole blocks among those of the same labels. The draws'
+        quantiles are put around the value by their distance from the draws' median: rows drawn twice pull overlapping
+        clusters apart, which is a bias of the draws.
     null : array of shape (permutations,)
-        The index with labels permuted.
+        The index with labels permuted: within blocks where they differ there, and of whole blocks otherwise.
     z : float
         `value` in standard deviations of `null` above its mean.
     p : float
@@ -140,8 +142,9 @@ def alignment_quality(
     components : int, optional
         Keep as many principal components of the standardised columns; left out, all columns.
     blocks : sequence, optional
-        Rows that belong together, such as those of one prompt: the probe never sees a part of a block that it is
-        scored on.
+        Rows that belong together, such as those of one prompt; left out, each row stands for itself. Rows of a block
+        are alike for other reasons than their label, so the null, the interval and the probe take blocks as wholes:
+        the probe never sees a part of a block that it is scored on.
     permutations, n_bootstrap : int
         Draws for the null and for the interval, at least 2.
     level : float
@@ -161,8 +164,12 @@ def alignment_quality(
     if permutations < 2 or n_bootstrap < 2 or folds < 2:
         raise UsageError("permutations, n_bootstrap and folds are at least 2.", fix="Leave them out.")
     z = _standardised(z, components)
-    squared = square_distances(z)
+    held = Blocks(codes, blocks)
     generator = as_generator(rng, "alignment quality")
+    if blocks is not None and len(held) < folds:
+        raise DataError(f"There are fewer than {folds} blocks.", fix="Use fewer folds, or smaller blocks.")
+    probe_auc = _probe_auc(z, codes, None if blocks is None else held.of, folds, generator)
+    squared = square_distances(z)
 
     def index(rows: Int[np.ndarray, " items"], of: Int[np.ndarray, " items"]) -> float:
         first, second = davies_bouldin(z[rows], of), dunn(squared[np.ix_(rows, rows)], of)
@@ -170,12 +177,9 @@ def alignment_quality(
 
     every = np.arange(len(z))
     value = index(every, codes)
-    null = np.array([index(every, generator.permutation(codes)) for _ in range(permutations)])
-    members = [np.flatnonzero(codes == k) for k in range(len(names))]
-    drawn = []
-    for _ in range(n_bootstrap):
-        rows = np.concatenate([generator.choice(own, size=len(own)) for own in members])
-        drawn.append(index(rows, codes[rows]))
+    null = np.array([index(every, held.permuted(generator)) for _ in range(permutations)])
+    draws = (held.drawn(generator) for _ in range(n_bootstrap))
+    drawn = [index(rows, codes[rows]) for rows in draws]
     spread = float(null.std(ddof=1))
     low, middle, high = np.quantile(drawn, [(1 - level) / 2, 0.5, (1 + level) / 2]).tolist()
     return AlignmentQuality(
@@ -184,8 +188,9 @@ def alignment_quality(
         high=min(value + high - middle, 1.0),
         null=null,
         z=(value - float(null.mean())) / spread if spread > 0 else float("nan"),
-        p=(1 + int((null >= value).sum())) / (1 + permutations),
-        probe_auc=_probe_auc(z, codes, blocks, folds, generator),
+        # Labels that have changed names make the same clusters, up to rounding.
+        p=(1 + int((null >= value - 1e-12).sum())) / (1 + permutations),
+        probe_auc=probe_auc,
         indices=cluster_indices(z, [names[k] for k in codes]),
         weight=weight,
     )
@@ -209,7 +214,7 @@ def _standardised(z: Float[np.ndarray, "items dim"], components: int | None) -> 
 def _probe_auc(
     z: Float[np.ndarray, "items _"],
     codes: Int[np.ndarray, " items"],
-    blocks: Sequence[Hashable] | None,
+    together: Int[np.ndarray, " items"] | None,
     folds: int,
     rng: np.random.Generator,
 ) -> float:
@@ -223,9 +228,6 @@ def _probe_auc(
     if np.bincount(codes).min() < folds:
         raise DataError(f"A label has fewer than {folds} points.", fix="Use fewer folds, or leave rare labels out.")
     seed = int(rng.integers(2**31))
-    together = None if blocks is None else np.unique([str(block) for block in blocks], return_inverse=True)[1]
-    if together is not None and len(together) != len(z):
-        raise DataError("blocks do not fit the points.", fix="Name the block of each point.")
     kind = StratifiedKFold if together is None else StratifiedGroupKFold
     splitter = kind(n_splits=folds, shuffle=True, random_state=seed)
     for train, _ in splitter.split(z, codes, together):

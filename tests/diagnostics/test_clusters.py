@@ -11,6 +11,7 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from tiny_lm import PROMPTS, RESPONSES
 
 from pluralism.diagnostics import alignment_quality, cluster_indices, fit_layer_pool, hidden_states
+from pluralism.diagnostics.blocks import Blocks
 from pluralism.errors import DataError, UsageError
 
 
@@ -90,6 +91,47 @@ def test_labels_at_random_do_not():
     assert 0.3 < np.mean(auc) < 0.7
 
 
+@pytest.mark.parametrize("within", [False, True], ids=["blocks of one label", "labels within blocks"])
+def test_labels_at_random_within_and_between_blocks(within):
+    """Rows of a block are alike; a null that ignores it is right for neither way of labelling them."""
+    p = []
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        blocks = np.repeat(np.arange(8), 4)
+        labels = np.tile([0, 1, 0, 1], 8) if within else rng.permutation(np.repeat([0, 1], 4))[blocks]
+        points = 3 * rng.normal(size=(8, 3))[blocks] + rng.normal(size=(32, 3))
+        order = rng.permutation(32)
+        options = {"permutations": 19, "n_bootstrap": 2, "folds": 2, "rng": seed}
+        p.append(alignment_quality(points[order], labels[order], blocks=blocks[order], **options).p)
+    assert 0.3 < np.mean(p) < 0.75 and np.mean(np.array(p) <= 0.1) < 0.4
+
+
+def test_few_blocks_cannot_be_significant():
+    # Two blocks of each label: of their six labellings two make the clusters observed, so no p-value is below a third.
+    points = np.repeat([[0.0, 0.3], [0.1, 0.7], [5.0, 0.1], [5.1, 0.9]], 4, axis=0)
+    points += 0.01 * np.random.default_rng(0).normal(size=(16, 2))
+    options = {"permutations": 200, "n_bootstrap": 2, "folds": 2}
+    found = alignment_quality(points, np.repeat([0, 1], 8), blocks=np.repeat(np.arange(4), 4), **options)
+    assert 0.25 < found.p < 0.45
+    assert alignment_quality(points, np.repeat([0, 1], 8), **options).p < 0.01
+
+
+def test_blocks_are_drawn_as_wholes():
+    labels, blocks = np.array([0, 0, 1, 1, 0, 1, 0, 1]), list("aabbcdcd")
+    found = Blocks(labels, blocks)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rows = found.drawn(rng)
+        assert len(rows) == 8 and np.bincount(labels[rows]).tolist() == [4, 4]
+        assert all(np.ptp(np.bincount(rows, minlength=8)[[i, i + 1]]) == 0 for i in (0, 2))
+        # Blocks of one label change labels as wholes.
+        swapped = found.permuted(rng)
+        assert all(len(set(swapped[np.array(blocks) == name])) == 1 for name in "abcd")
+    # Where a block has both labels, they change places within it.
+    mixed = Blocks(np.array([0, 1, 1, 0, 1, 1]), [0, 0, 0, 1, 1, 1]).permuted(rng)
+    assert mixed[:3].sum() == mixed[3:].sum() == 2
+
+
 def test_components_are_directions_of_most_variance():
     z, labels = points_of(2, [20, 20], dim=5)
     whole = alignment_quality(z, labels, permutations=2, n_bootstrap=2)
@@ -166,6 +208,10 @@ def test_bad_input_is_refused(tiny_lm):
         cluster_indices(z, [0, 1])
     with pytest.raises(DataError, match="fewer than 5"):
         alignment_quality(z, labels)
+    with pytest.raises(DataError, match="fewer than 5 blocks"):
+        alignment_quality(*points_of(0, [6, 6]), blocks=np.arange(12) % 4)
+    with pytest.raises(DataError, match="blocks do not fit"):
+        alignment_quality(*points_of(0, [6, 6]), blocks=[0])
     with pytest.raises(UsageError, match="weight"):
         alignment_quality(z, labels, weight=2.0)
     with pytest.raises(UsageError, match="components"):
