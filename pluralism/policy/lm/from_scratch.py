@@ -191,6 +191,7 @@ def _train(
                 group["lr"] = rate * share
             optimizer.step()
         report(step + 1, steps)
+    network.zero_grad()
     network.eval()
 
 

@@ -19,13 +19,14 @@ _LOGITS = 2**28
 
 @contextmanager
 def evaluating(network: Any) -> Iterator[None]:
-    """Without dropout, and back to training afterwards where the network was in training."""
-    training = network.training
+    """Without dropout; afterwards those parts are back in training that were."""
+    trained = [part for part in network.modules() if part.training]
     network.eval()
     try:
         yield
     finally:
-        network.train(training)
+        for part in trained:
+            part.training = True
 
 
 def token_budget(device: Any) -> int:

@@ -60,6 +60,11 @@ def test_log_probs_leave_a_network_in_training_as_it_was(tiny_lm):
     copy.network.config.attention_dropout = 0.5
     np.testing.assert_allclose(copy.log_probs(ASKED, SAID).total, tiny_lm.log_probs(ASKED, SAID).total, atol=1e-5)
     assert copy.network.training and not tiny_lm.network.training
+    copy.network.model.layers[0].eval()
+    modes = [part.training for part in copy.network.modules()]
+    copy.log_probs(ASKED, SAID)
+    copy.generate(PROMPTS, max_tokens=1)
+    assert [part.training for part in copy.network.modules()] == modes
     assert copy.network.model.embed_tokens.weight is not tiny_lm.network.model.embed_tokens.weight
 
 
@@ -336,6 +341,7 @@ def test_training_from_scratch_is_reproducible_and_checks_its_input():
     totals = [model.log_probs(ASKED, SAID).total for model in (one, two, other)]
     np.testing.assert_array_equal(totals[0], totals[1])
     assert not np.allclose(totals[0], totals[2])
+    assert all(weights.grad is None for weights in one.network.parameters())
     for prompts, responses, more in (
         ([], [], {}),
         (ASKED, SAID[:1], {}),
