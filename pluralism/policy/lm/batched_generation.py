@@ -90,7 +90,8 @@ def continue_tokens(
         Tokens that end an answer.
     pad : int
     processors : sequence of LogitsProcessor
-        Called before temperature and filters. Rows of a batch are then in the order of `prompts`.
+        Called before temperature and filters. Rows of a batch are then in the order of `prompts`. One that has a method
+        `drawn` is told the tokens of each step.
     generator : numpy.random.Generator
         Advanced by one number for each row and token.
     batch_size : int, optional
@@ -142,7 +143,8 @@ def _continue(
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     raw = Raw()
     exact = torch.float32 if device.type == "mps" else torch.float64
-    draws = Draws(raw, None if uniforms is None else torch.tensor(uniforms, dtype=exact, device=device))
+    told = [each for each in processors if hasattr(each, "drawn")]
+    draws = Draws(raw, None if uniforms is None else torch.tensor(uniforms, dtype=exact, device=device), told)
     chain = [raw, *processors, *sampling.warpers(), draws]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Position ids are not supported", UserWarning)

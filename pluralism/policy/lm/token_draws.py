@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,10 +37,12 @@ class Draws:
     raw : Raw
     uniforms : tensor of shape (rows, steps), optional
         Numbers in [0, 1); without them the likeliest token is taken.
+    told : sequence
+        Their method `drawn` is called with the tokens of each step, of shape (rows, 1).
     """
 
-    def __init__(self, raw: Raw, uniforms: Float[Tensor, "rows steps"] | None) -> None:
-        self.raw, self.uniforms = raw, uniforms
+    def __init__(self, raw: Raw, uniforms: Float[Tensor, "rows steps"] | None, told: Sequence[Any] = ()) -> None:
+        self.raw, self.uniforms, self.told = raw, uniforms, told
         self.log_probs: list[Any] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -53,4 +56,6 @@ class Draws:
             reached = self.uniforms[:, len(self.log_probs), None] * summed[:, -1:] * below
             token = torch.searchsorted(summed, reached, right=True)
         self.log_probs.append(self.raw.log_probs.gather(1, token)[:, 0])
+        for each in self.told:
+            each.drawn(token)
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)

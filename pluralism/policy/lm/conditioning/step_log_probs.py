@@ -26,35 +26,25 @@ class StepLogProbs:
     def __init__(self) -> None:
         self._batches: list[list[Any]] = []
         self._ids: Any = None
-        self._last: Any = None
+        self._log_probs: Any = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Keep what this step says, now that the token of the step before it is known."""
-        if self._ids is not None and torch.equal(input_ids[:, :-1], self._ids):
-            self._batches[-1].append(self._last.gather(1, input_ids[:, -1:])[:, 0])
-        else:
-            self._close()
+        """Look at what this step says; of it only what `drawn` asks for is kept."""
+        if self._ids is None or not torch.equal(input_ids[:, :-1], self._ids):
             self._batches.append([])
-        self._ids, self._last = input_ids, torch.log_softmax(scores.float(), dim=-1)
+        self._ids, self._log_probs = input_ids, torch.log_softmax(scores.float(), dim=-1)
         return scores
+
+    def drawn(self, tokens: Tensor) -> None:
+        """Keep the log-probability of each row's token, of shape (rows, 1)."""
+        self._batches[-1].append(self._log_probs.gather(1, tokens)[:, 0])
+        self._log_probs = None
 
     def into(self, generations: Generations) -> Generations:
         """The generations of this run with log-probabilities of the policy: before temperature and filters."""
-        self._close()
-        self._ids, self._last = None, None
-        found = np.zeros(len(generations))
-        row = 0
-        for *steps, last in self._batches:
-            known = torch.stack(steps, dim=1).cpu().double().numpy() if steps else np.zeros((len(last), 0))
-            for k in range(len(last)):
-                tokens = generations.tokens[row]
-                found[row] = known[k, : len(tokens)].sum()
-                if len(tokens) > known.shape[1]:
-                    found[row] += float(last[k, tokens[-1]])
-                row += 1
-        self._batches = []
-        return replace(generations, log_probs=found)
-
-    def _close(self) -> None:
-        if self._last is not None:
-            self._batches[-1].append(self._last.cpu())
+        found: list[float] = []
+        for steps in self._batches:
+            for row in torch.stack(steps, dim=1).cpu().double().numpy():
+                found.append(row[: len(generations.tokens[len(found)])].sum())
+        self._batches, self._ids = [], None
+        return replace(generations, log_probs=np.array(found))
