@@ -42,7 +42,8 @@ class LengthAndKL(InstrumentResult):
     length_ratio : array of shape (conditions,)
         Mean length over that of the reference's answers; NaN where those were not given.
     kl, kl_error : array of shape (conditions,)
-        Of the policy from the reference over whole answers, in nats, with its standard error over prompts.
+        Of the policy from the reference over whole answers, in nats, with its standard error over prompts (NaN for a
+        single one); answers to one prompt under several conditions are not independent of each other.
     kl_per_token : array of shape (conditions,)
     reward : array of shape (conditions,)
         Mean; NaN where rewards were not given.
@@ -157,7 +158,7 @@ def length_and_kl(
         length_sd=np.array([tokens[here].std() for here in rows.values()]),
         length_ratio=length / usual,
         kl=np.array([each.value for each in found]),
-        kl_error=np.array([each.standard_error for each in found]),
+        kl_error=np.array([_error((policy - base)[here], pairs[here], codes[here]) for here in rows.values()]),
         kl_per_token=np.array([each.per_token for each in found]),
         reward=np.array([np.nan if reward is None else reward[here].mean() for here in rows.values()]),
         length_reward=np.array(
@@ -216,6 +217,16 @@ def length_and_kl_of_models(
         reference_tokens=usual.n_tokens,
         rewards=None if reward is None else rewards,
     )
+
+
+def _error(ratio: Float[np.ndarray, " answers"], pair: np.ndarray, prompt: np.ndarray) -> float:
+    """Standard error, over prompts, of the mean over pairs of a prompt and a condition."""
+    _, first, of = np.unique(pair, return_index=True, return_inverse=True)
+    means = np.bincount(of, weights=ratio) / np.bincount(of)
+    names, codes = np.unique(prompt[first], return_inverse=True)
+    together = np.bincount(codes, weights=means - means.mean())
+    n = len(names)
+    return float(np.sqrt(n / (n - 1) * np.sum(together**2)) / len(means)) if n > 1 else float("nan")
 
 
 def _rank_correlation(x: Float[np.ndarray, " answers"], y: Float[np.ndarray, " answers"]) -> float:

@@ -38,6 +38,24 @@ def test_lengths_and_kl_by_hand():
     check_result(bare, rows=1)
 
 
+def test_the_error_of_all_conditions_is_over_prompts():
+    # Prompts differ, conditions hardly do: three conditions tell no more of them than one.
+    prompt, hit, one, whole = np.tile(np.repeat(np.arange(12), 2), 3), 0, [], []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        ratio = (1 + rng.exponential(1.0, 12))[prompt] + 0.2 * rng.normal(size=72)
+        found = length_and_kl(
+            ratio - 9, np.full(72, -9.0), np.full(72, 3), prompt, conditions=np.repeat(list("abc"), 24)
+        )
+        hit += bool(abs(found.kl[0] - 2) < 2 * found.kl_error[0])
+        whole.append(found.kl_error[0])
+        one.append(found.kl_error[1])
+    assert hit > 82
+    np.testing.assert_allclose(np.mean(whole), np.mean(one), rtol=0.1)
+    # One prompt says nothing of others, in however many conditions.
+    assert np.isnan(length_and_kl([-1.0, -2.0], [-2.0, -2.0], [1, 1], [0, 0], conditions=["a", "b"]).kl_error).all()
+
+
 def test_a_reward_of_length_is_found_out():
     tokens = np.arange(1, 21)
     found = length_and_kl(-tokens, -2.0 * tokens, tokens, np.arange(20), rewards=3.0 * tokens)
