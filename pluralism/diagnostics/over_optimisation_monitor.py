@@ -29,7 +29,9 @@ class OverOptimisationMonitor(_Callback):
     """Measures the entropy and the mass of the k likeliest tokens along probe answers while a model is trained.
 
     Pass it to a trainer: ``DPOTrainer(..., callbacks=[monitor])``. Measurements stand in the trainer's log history (as
-    `top_k_entropy` and `top_k_mass`), so they survive a resumed training, and with them the band of its start.
+    `top_k_entropy` and `top_k_mass`), so they survive a resumed training, and with them the band of its start; another
+    training has another band. The training itself goes as it would without the monitor. Where the model has diverged
+    there is nothing to measure: that is logged like an alarm, and stops the training where alarms do.
 
     Parameters
     ----------
@@ -137,6 +139,10 @@ class OverOptimisationMonitor(_Callback):
         if self._measured and self._measured[-1][0] >= step:
             return
         entropy, mass = self._measure(network)
+        if not np.isfinite([entropy, mass]).all():
+            _log.warning("Step %d: the model's next tokens have no finite probabilities; it has diverged.", step)
+            control.should_training_stop = control.should_training_stop or self.stop
+            return
         self._measured.append((step, entropy, mass))
         state.log_history.append({"step": step, "top_k_entropy": entropy, "top_k_mass": mass})
         for alarm in self.result().alarms:

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from instrument_checks import check_result
 from tiny_lm import PROMPTS, RESPONSES
 
@@ -50,7 +51,7 @@ def trainer(model, monitor, folder, *, steps, rate, **options):
         report_to="none", disable_tqdm=True, logging_strategy="no", lr_scheduler_type="constant", seed=0,
         **({"save_strategy": "no"} | options),
     )  # fmt: skip
-    return Trainer(model.network, arguments, train_dataset=rows, callbacks=[monitor])
+    return Trainer(model.network, arguments, train_dataset=rows, callbacks=[] if monitor is None else [monitor])
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,17 @@ def test_an_alarm_can_stop_the_training_and_is_logged(tiny_lm, tmp_path, caplog)
     assert "likeliest tokens" in caplog.text
 
 
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_model_that_has_diverged_is_told_of_and_not_measured(tiny_lm, tmp_path, caplog, stop):
+    monitor = OverOptimisationMonitor(tiny_lm, PROMPTS, PLAIN, every=1, baseline=1, slack=100.0, stop=stop)
+    run = trainer(tiny_lm.copy(), monitor, tmp_path, steps=4, rate=1e36)
+    with caplog.at_level(logging.WARNING, logger="pluralism"):
+        run.train()
+    assert "has diverged" in caplog.text
+    assert run.state.global_step < 4 if stop else run.state.global_step == 4
+    assert np.isfinite(monitor.result().entropy).all()
+
+
 def test_a_resumed_training_keeps_the_band_of_its_start(tiny_lm, tmp_path):
     def monitor():
         return OverOptimisationMonitor(tiny_lm, PROMPTS, PLAIN, k=5, every=3, baseline=1)
@@ -118,6 +130,11 @@ def test_answers_can_be_written_anew(tiny_lm, tmp_path):
     trainer(model, monitor, tmp_path, steps=4, rate=2e-3).train()
     own = top_k_of_model(model, model.generate(PROMPTS, max_tokens=8, rng=0), k=5)
     np.testing.assert_allclose(monitor.result().entropy[-1], own.row_entropy.mean(), rtol=1e-4)
+    # Whatever it writes, the training goes as it would without it.
+    alone = tiny_lm.copy()
+    trainer(alone, None, tmp_path / "alone", steps=4, rate=2e-3).train()
+    pairs = zip(model.network.parameters(), alone.network.parameters(), strict=True)
+    assert all(torch.equal(watched, free) for watched, free in pairs)
 
 
 def test_bad_input_is_refused(tiny_lm):
@@ -154,3 +171,7 @@ def test_it_watches_a_recipe_of_trl(tiny_lm, tmp_path):
             model, [model.prompt_tokens(p) for p in PROMPTS], [model.response_tokens(a) for a in WARM], measure_top_k(5)
         )
         np.testing.assert_allclose(found.entropy[at], np.mean([rows[0].mean() for rows in read]), rtol=1e-4)
+    # One that stops ends the training of the recipe at the first alarm.
+    strict = OverOptimisationMonitor(tiny_lm, PROMPTS, WARM, k=5, every=2, baseline=1, slack=0.0, stop=True)
+    recipe.train(tiny_lm, pairs, tmp_path / "stopped", callbacks=[strict])
+    assert strict.result().alarms[0].step == strict.result().steps[-1] < 12
