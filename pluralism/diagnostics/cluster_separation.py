@@ -31,7 +31,7 @@ class ClusterIndices(InstrumentResult):
     ----------
     davies_bouldin : float
         Mean over clusters of the largest (S_k + S_j) / distance of centroids, S being the mean distance to the
-        centroid; lower is better.
+        centroid; lower is better, and infinite where two centroids are one (scikit-learn counts such a pair as 0).
     dunn : float
         Smallest distance between points of two clusters over the largest within one; higher is better. It rests on two
         pairs of points.
@@ -140,7 +140,7 @@ def cluster_indices(points: ArrayLike, labels: ArrayLike) -> ClusterIndices:
     between = float(sizes @ np.sum((_centroids(z, codes, sizes) - z.mean(axis=0)) ** 2, axis=1))
     nearest = _off_diagonal(apart).min()
     with np.errstate(divide="ignore", invalid="ignore"):
-        xie_beni = float(np.float64(within) / (n * nearest**2))
+        xie_beni = float(np.float64(within) / (n * nearest**2)) if nearest > 0 else float("inf")
         calinski = float(np.float64(between / (k - 1)) / (within / (n - k))) if n > k else float("nan")
     return ClusterIndices(
         davies_bouldin=_davies_bouldin(scatter, apart),
@@ -161,11 +161,13 @@ def davies_bouldin(points: Float[np.ndarray, "items dim"], codes: Int[np.ndarray
 
 
 def dunn(squared: Float[np.ndarray, "items items"], codes: Int[np.ndarray, " items"]) -> float:
-    """The index from squared distances; infinite where every cluster is a single place."""
+    """The index from squared distances; infinite where every cluster is a place of its own, 0 where two share one."""
     same = codes[:, None] == codes
     least = np.sqrt(np.min(squared, initial=np.inf, where=~same))
+    if least == 0:
+        return 0.0
     widest = np.sqrt(np.max(squared, initial=0.0, where=same))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore"):
         return float(least / widest)
 
 
@@ -194,8 +196,8 @@ def _moments(
 
 
 def _davies_bouldin(scatter: Float[np.ndarray, " groups"], apart: Float[np.ndarray, "groups groups"]) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (scatter[:, None] + scatter) / apart
+    # Clusters of one centroid are not told apart at all, whatever their scatter.
+    ratio = np.divide(scatter[:, None] + scatter, apart, out=np.full(apart.shape, np.inf), where=apart > 0)
     np.fill_diagonal(ratio, -np.inf)
     return float(ratio.max(axis=1).mean())
 

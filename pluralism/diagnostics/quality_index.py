@@ -198,8 +198,10 @@ def alignment_quality(
 
 def _standardised(z: Float[np.ndarray, "items dim"], components: int | None) -> Float[np.ndarray, "items _"]:
     """Columns of mean 0 and variance 1 (constant ones dropped), or their first principal components."""
+    largest = np.abs(z).max(axis=0)
+    z = z / np.where(largest > 0, largest, 1.0)
     spread = z.std(axis=0)
-    kept = spread > 1e-12 * max(1.0, float(np.abs(z).max()))
+    kept = spread > 1e-12
     if not kept.any():
         raise DataError("All points are the same.", fix="Check the representation.")
     z = (z[:, kept] - z[:, kept].mean(axis=0)) / spread[kept]

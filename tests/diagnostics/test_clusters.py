@@ -54,6 +54,15 @@ def test_the_indices_ignore_place_and_scale():
     check_result(first, rows=3)
 
 
+def test_clusters_of_one_place_are_not_told_apart():
+    points, labels = [[0.0], [0.0], [0.0], [0.0], [1.0], [1.0]], list("aabbcc")
+    found = cluster_indices(points, labels)
+    assert (found.davies_bouldin, found.dunn, found.xie_beni) == (np.inf, 0.0, np.inf)
+    # Not a number would be larger than no permutation, and so look significant.
+    quality = alignment_quality(points, labels, folds=2, permutations=20, n_bootstrap=5)
+    assert quality.value == 0 and quality.p == 1
+
+
 def test_quality_by_hand():
     # On standardised columns the second one is a constant, which is dropped.
     z = np.array([[-3.0, 1.0], [-1.0, 1.0], [1.0, 1.0], [3.0, 1.0]])
@@ -71,8 +80,9 @@ def test_labels_that_mean_something_stand_out_from_chance():
     assert 0 < found.low < found.value < found.high < 1
     same = alignment_quality(z, labels, blocks=blocks, permutations=100, n_bootstrap=100, rng=0)
     np.testing.assert_array_equal(found.null, same.null)
-    scaled = alignment_quality(z * np.arange(1, 7) + 5, labels, permutations=10, n_bootstrap=10)
-    np.testing.assert_allclose(scaled.value, found.value)
+    for scaled in (z * np.arange(1, 7) + 5, 1e-14 * z, 1e200 * z):
+        again = alignment_quality(scaled, labels, permutations=2, n_bootstrap=2)
+        np.testing.assert_allclose(again.value, found.value)
     check_result(found, rows=1)
 
 
