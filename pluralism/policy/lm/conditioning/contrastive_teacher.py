@@ -97,7 +97,8 @@ class ContrastiveTeacher(torch.nn.Module):
                 output = network(
                     input_ids=input_ids, attention_mask=attention_mask, use_cache=False, return_dict=True, **given
                 )
-            logits.append(output.logits)
+            # From the end: virtual tokens of a prompt adapter stand before the first.
+            logits.append(output.logits[:, -input_ids.shape[1] :])
         if self.contrast == "fixed":
             return extrapolated_logits(logits[0], logits[1], self.scale), None
         return adaptive_logits(logits[0], logits[1], self.scale)

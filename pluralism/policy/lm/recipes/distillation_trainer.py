@@ -40,26 +40,31 @@ def distillation_trainer(beta: float) -> type:
     def compute_loss(
         self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        read = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        padded, there = inputs["input_ids"], inputs["attention_mask"]
+        # Rows come padded on the left, where positions and virtual tokens of an adapter would stand before the padding.
+        width = padded.shape[1]
+        turned = (torch.arange(width, device=padded.device) + there.long().argmax(1, keepdim=True)) % width
+        read = {"input_ids": padded.gather(1, turned), "attention_mask": there.gather(1, turned)}
         outputs = model(**read)
         teacher = self.teacher_model
         with torch.no_grad():
             logits, weight = (
                 teacher.weighted(**read) if hasattr(teacher, "weighted") else (teacher(**read).logits, None)
             )
-        own = inputs["labels"][:, 1:] != -100
-        student = torch.log_softmax(outputs.logits[:, :-1][own].float(), dim=-1)
-        wanted = torch.log_softmax(logits[:, :-1][own].float(), dim=-1)
+        own = inputs["labels"].gather(1, turned)[:, 1:] != -100
+        # From the end: virtual tokens stand before the first.
+        student = torch.log_softmax(outputs.logits[:, -width:-1][own].float(), dim=-1)
+        wanted = torch.log_softmax(logits[:, -width:-1][own].float(), dim=-1)
         divergence = (student.exp() * (student - wanted)).sum(-1)
         if weight is not None:
-            divergence = divergence * (beta / weight[:, :-1][own].float())
+            divergence = divergence * (beta / weight[:, -width:-1][own].float())
         loss = divergence.sum() / max(len(divergence), 1)
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self: Any, *args: Any, **options: Any) -> Any:
         with warnings.catch_warnings():
-            # TRL asks transformers under a name that is on its way out.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            # Of a tuned prompt, when the student writes.
+            warnings.filterwarnings("ignore", "Position ids are not supported", UserWarning)
             return base.training_step(self, *args, **options)
 
     methods = {"__init__": start, "compute_loss": compute_loss, "training_step": training_step}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tiny_lm import PROMPTS, RESPONSES
 
 from pluralism.errors import UsageError
+from pluralism.policy.lm.adapter_settings import PromptTuning
 from pluralism.policy.lm.conditioning import teacher_model
 from pluralism.policy.lm.recipes import AlignDistil
 
@@ -43,6 +46,40 @@ def test_loss_by_hand(tiny_lm, other_lm, kind):
         batches.append(np.mean(terms))
     found = AlignDistil(batch_size=2, beta=0.4).loss(tiny_lm, ROWS, reference=teacher)
     assert found == pytest.approx(np.mean(batches), rel=1e-3)
+
+
+def gpt2(model, seed):
+    """Random weights; positions are absolute, so that padding on the left would move them."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    special = {"bos_token_id": None, "eos_token_id": model.tokenizer.eos_token_id}
+    sizes = {"vocab_size": model.network.config.vocab_size, "n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = GPT2LMHeadModel(GPT2Config(**sizes, **special, initializer_range=0.4)).eval()
+    return replace(model, network=network, name=f"gpt2 {seed}")
+
+
+@pytest.mark.parametrize("kind", ["absolute positions", "prompt"])
+def test_prompts_of_different_lengths(tiny_lm, other_lm, tmp_path, kind):
+    rows = [{**row, "prompt": row["prompt"] + " Why?" * (4 * k)} for k, row in enumerate(ROWS[:4])]
+    if kind == "prompt":
+        recipe = AlignDistil(
+            batch_size=4, max_steps=2, max_new_tokens=8, learning_rate=0.1, adapter=PromptTuning(tokens=3)
+        )
+        student, teacher = recipe.train(tiny_lm, rows, tmp_path / "run", reference=other_lm), other_lm
+        # A tuned prompt can be part of a teacher, too.
+        made = teacher_model(student, other_lm, scale=1.0)
+        assert recipe.loss(student, rows, reference=made) == pytest.approx(0.0, abs=1e-6)
+    else:
+        student, teacher = gpt2(tiny_lm, 0), gpt2(tiny_lm, 1)
+    terms = []
+    for row in rows:
+        prompt, answer = tiny_lm.prompt_tokens(row["prompt"]), tiny_lm.response_tokens(row["completion"])
+        ours, theirs = (log_softmax(model, [*prompt, *answer])[-len(answer) - 1 : -1] for model in (student, teacher))
+        terms += (ours.exp() * (ours - theirs)).sum(1).tolist()
+    found = AlignDistil(batch_size=4).loss(student, rows, reference=teacher)
+    assert found == pytest.approx(np.mean(terms), rel=1e-4)
 
 
 def test_the_optimum_is_the_teacher(tiny_lm, other_lm):
