@@ -7,13 +7,14 @@ import itertools
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from pluralism.errors import DataError, DataWarning, UsageError
 from pluralism.extras import require
+from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.recipes.quiet_trainer import quiet_trainer
 from pluralism.policy.lm.recipes.recipe import Recipe
 from pluralism.policy.lm.recipes.training_rows import answered, token_rows
@@ -179,9 +180,28 @@ class ListRecipe(Recipe):
     def _trainer_class(self) -> type:
         return list_trainer(self._losses, compares=self.compares, facts=self.facts)
 
-    def _reference(self, model: LanguageModel, reference: LanguageModel | None) -> Any:
-        if reference is not None and not self.compares:
+    def loss(
+        self,
+        model: LanguageModel,
+        data: Any,
+        *,
+        group: str | None = None,
+        reference: LanguageModel | None = None,
+    ) -> float:
+        """The loss of a policy on data; see `Recipe.loss`. Losses that compare with no reference take none."""
+        if not self.compares:
+            self._refuse(reference)
+            # The trainer has one all the same, which it does not read.
+            reference = replace(model, network=Adapter.base_of(model.network))
+        return super().loss(model, data, group=group, reference=reference)
+
+    def _refuse(self, reference: LanguageModel | None) -> None:
+        if reference is not None:
             raise UsageError(f"The recipe {self.name!r} compares with no reference.", fix="Leave the reference out.")
+
+    def _reference(self, model: LanguageModel, reference: LanguageModel | None) -> Any:
+        if not self.compares:
+            self._refuse(reference)
         return super()._reference(model, reference)
 
     def _rows(self, model: LanguageModel, source: Source) -> Any:

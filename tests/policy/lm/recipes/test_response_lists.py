@@ -10,7 +10,8 @@ import tiny_lm as models
 import torch
 
 from pluralism.errors import DataError, DataWarning, MissingExtraError, UsageError
-from pluralism.policy.lm.adapter_settings import Lora
+from pluralism.policy import pro_loss
+from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.recipes import recipe_by_name
 from pluralism.policy.lm.recipes.pro import PRO
 from pluralism.policy.lm.recipes.sami import SAMI
@@ -186,6 +187,19 @@ def test_principles_and_responses_must_fit(tiny_lm, changes):
 def test_a_reference_that_would_do_nothing_is_refused(tiny_lm, tmp_path):
     with pytest.raises(UsageError, match="compares with no reference"):
         PRO(**FEW).train(tiny_lm, LISTS, tmp_path / "run", reference=tiny_lm)
+    with pytest.raises(UsageError, match="compares with no reference"):
+        SAMI(**FEW).loss(tiny_lm, SAMI_ROWS, reference=tiny_lm)
+
+
+def test_a_tuned_prompt_has_a_loss_that_compares_with_nothing(tiny_lm, tmp_path):
+    recipe = PRO(adapter=PromptTuning(tokens=3), sft_weight=0.0, **{**FEW, "learning_rate": 0.1})
+    tuned = recipe.train(tiny_lm, LISTS, tmp_path / "run")
+    by_hand = []
+    for row, rewards in enumerate(LISTS["rewards"][:2]):
+        order = np.argsort(rewards)[::-1]
+        by_hand.append(float(pro_loss(scored(tuned, row).mean[order], rewards=np.array(rewards)[order])))
+    first = {name: cells[:2] for name, cells in LISTS.items()}
+    assert recipe.loss(tuned, first) == pytest.approx(np.mean(by_hand), rel=1e-4)
 
 
 @pytest.mark.parametrize(
