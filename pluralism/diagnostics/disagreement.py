@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["EnsembleDisagreement", "ensemble_disagreement", "ensemble_disagreement_of_model"]
 
 Points = Float[np.ndarray, " points"]
+ROUNDING = 1e-13
+"""Of the largest reward: what differs by less is the same."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,6 +135,13 @@ def ensemble_disagreement(
     k : float
         How many standard deviations are taken off.
 
+    Raises
+    ------
+    DataError
+        If rewards have another shape or are not finite, or a member gives all candidates of each prompt the same one.
+    UsageError
+        If there is no such aggregate, or no n.
+
     References
     ----------
     .. [1] J. Eisenstein et al., "Helping or herding? Reward model ensembles mitigate but do not eliminate reward
@@ -149,6 +158,8 @@ def ensemble_disagreement(
         raise DataError(
             f"Rewards have shape {given.shape}.", fix="Give (members, prompts, candidates), of two members or more."
         )
+    if not np.isfinite(k):
+        raise UsageError(f"k={k!r} is not possible.", fix="It is a finite number of standard deviations.")
     if aggregate not in ("mean", "median", "min", "mean_minus_sd"):
         raise UsageError(f"There is no aggregate {aggregate!r}.", fix="Use mean, median, min or mean_minus_sd.")
     logs = normalised_log_reference(log_reference, given.shape[1:])
@@ -156,6 +167,8 @@ def ensemble_disagreement(
     if not np.isfinite(given[:, there]).all():
         raise DataError("A reward is NaN or infinite.", fix="Leave such candidates out: log_reference = -inf.")
     draws = [check_n(each) for each in n]
+    if not draws:
+        raise UsageError("There is no n.", fix="Pass n=[1, 4, 16].")
     z = np.stack([_standardised(member, logs) for member in np.where(there, given, 0.0)])
     others = [np.delete(z, m, axis=0) for m in range(len(z))]
     whole = aggregate_members(z, aggregate, k)
@@ -209,9 +222,12 @@ def ensemble_disagreement_of_model(
 def _standardised(
     reward: Float[np.ndarray, "prompts candidates"], logs: Float[np.ndarray, "prompts candidates"]
 ) -> Float[np.ndarray, "prompts candidates"]:
+    # Large rewards are as good as small ones, and their squares must be numbers.
+    largest = float(np.abs(reward).max())
+    reward = reward / largest if largest > 0 else reward
     centred = reward - expectation(logs, reward)[:, None]
     scale = float(np.sqrt(expectation(logs, centred**2).mean()))
-    if scale == 0:
+    if scale <= ROUNDING:
         raise DataError("A member gives all candidates of each prompt the same reward.", fix="Leave it out.")
     return centred / scale
 

@@ -107,6 +107,16 @@ def test_a_fitted_ensemble():
     np.testing.assert_allclose(found.agreement[0, 1], same)
 
 
+def test_rewards_of_any_size():
+    rewards = np.random.default_rng(4).normal(size=(3, 4, 6))
+    first, second = (ensemble_disagreement(factor * rewards, n=[1, 4]) for factor in (1, 1e200))
+    np.testing.assert_allclose(second.claimed, first.claimed, atol=1e-12)
+    np.testing.assert_allclose(second.left_out, first.left_out, atol=1e-12)
+    # Rounding of a mean is no preference.
+    with pytest.raises(DataError, match="same reward"):
+        ensemble_disagreement(np.broadcast_to(np.array([[[0.1], [0.2], [0.3]]]), (2, 3, 7)))
+
+
 def test_spread_by_hand():
     found = ensemble_disagreement([[[1.0, -1.0]], [[-1.0, 1.0]]], n=[1], aggregate="min")
     # Two members of opposite signs: at both candidates they are 2 apart.
@@ -195,6 +205,10 @@ def test_bad_input_is_refused():
         ensemble_disagreement(np.zeros((2, 2, 2)))
     with pytest.raises(UsageError, match="aggregate"):
         ensemble_disagreement(np.zeros((2, 2, 2)), aggregate="max")
+    with pytest.raises(UsageError, match="k=nan"):
+        ensemble_disagreement(np.zeros((2, 2, 2)), k=np.nan)
+    with pytest.raises(UsageError, match="no n"):
+        ensemble_disagreement(np.ones((2, 2, 2)), n=[])
     with pytest.raises(DataError, match="do not fit"):
         utility_front_of_values({"a": np.zeros((2, 3))}, groups=["x"], reference=[0.0])
     with pytest.raises(UsageError, match="rounds"):
