@@ -28,6 +28,8 @@ __all__ = ["BudgetCurve", "BudgetCurves", "judged_curve", "kl_budget_curve"]
 
 IDEAL = "the judge itself"
 Points = Float[np.ndarray, " points"]
+ROUNDING = 1e-13
+"""Of the largest reward: what differs by less is the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class BudgetCurve:
     kl : array of shape (points,)
         Mean over prompts, in nats.
     claimed : array of shape (points,)
-        Gain of that reward itself over the reference policy, in its standard deviations under it.
+        Gain of that reward itself over the reference policy, in its standard deviations under it; 0 for a constant.
     judged : array of shape (points,)
         Weighted utility by which it is judged.
     win_rate : array of shape (points,)
@@ -148,6 +150,8 @@ def kl_budget_curve(
     ------
     DataError
         If rewards do not fit the candidates.
+    UsageError
+        If budgets do not rise from 0 or more, or a reward has the name of the judge's own curve.
 
     Examples
     --------
@@ -164,7 +168,7 @@ def kl_budget_curve(
         budgets = np.linspace(0.0, float(w @ largest_kl(judge, logs)), n_points)
     else:
         budgets = np.asarray(kl, dtype=np.float64)
-        if budgets.ndim != 1 or not len(budgets) or (budgets < 0).any() or (np.diff(budgets) <= 0).any():
+        if budgets.ndim != 1 or not len(budgets) or not (budgets >= 0).all() or not (np.diff(budgets) > 0).all():
             raise UsageError("kl are budgets in nats, at least 0, that rise.", fix="Pass kl=[0.0, 0.5, 1.0].")
     if IDEAL in rewards:
         raise UsageError(f"{IDEAL!r} is the name of the judge's curve.", fix="Give the reward another name.")
@@ -188,9 +192,12 @@ def judged_curve(
 ) -> BudgetCurve:
     """The curve of one reward, finite everywhere, at given budgets; see `kl_budget_curve`."""
     logs, w = utilities.log_reference, utilities.prompt_weights
+    # Neither the policies nor gains in standard deviations depend on the size of the reward; its square might overflow.
+    reward = reward / (float(np.abs(reward).max()) or 1.0)
     judge, place = weighted_reward(utilities, weights), reference_place(utilities, weights)
     start = expectation(logs, reward)
-    scale = float(np.sqrt(w @ expectation(logs, (reward - start[:, None]) ** 2))) or 1.0
+    spread = float(np.sqrt(w @ expectation(logs, (reward - start[:, None]) ** 2)))
+    scale = spread if spread > ROUNDING else 1.0
     policies = [tilt_to_mean_kl(reward, logs, float(budget), w)[0] for budget in budgets]
     return BudgetCurve(
         kl=np.array([w @ kl_divergence(policy, logs) for policy in policies]),

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pluralism.calibration.text import format_table
+from pluralism.diagnostics.budget_curve import ROUNDING
 from pluralism.diagnostics.instrument_result import InstrumentResult
 from pluralism.errors import DataError, UsageError
 from pluralism.figures import FOCUS, POOLED, group_colour, own_axes, tidy, tidy_legend
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["EnsembleDisagreement", "ensemble_disagreement", "ensemble_disagreement_of_model"]
 
 Points = Float[np.ndarray, " points"]
-ROUNDING = 1e-13
-"""Of the largest reward: what differs by less is the same."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -16,7 +16,7 @@ from pluralism.diagnostics.budget_curve import judged_curve, kl_budget_curve
 from pluralism.diagnostics.instrument_result import InstrumentResult
 from pluralism.errors import UsageError
 from pluralism.figures import FOCUS, INK, group_colour, own_axes, tidy, tidy_legend
-from pluralism.policy.kl_optimal import check_beta
+from pluralism.policy.kl_optimal import check_beta, weighted_reward
 from pluralism.random import RNG, as_generator
 from pluralism.social_choice.utilities import Utilities
 from pluralism.solvers.prompt_bradley_terry import fit_prompt_bradley_terry
@@ -68,9 +68,11 @@ class OnlineAgainstOffline(InstrumentResult):
     def advantage_interval(
         self, level: float = 0.95
     ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
-        """Interval of the mean advantage over repeats (Student's t), at each budget."""
+        """Interval of the mean advantage over repeats (Student's t), at each budget; NaN of a single repeat."""
         from scipy.stats import t
 
+        if not 0 < level < 1:
+            raise UsageError(f"level={level!r} is no coverage.", fix="Pass level=0.95.")
         n = len(self.advantage)
         if n < 2:
             return np.full(len(self.kl), np.nan), np.full(len(self.kl), np.nan)
@@ -157,6 +159,11 @@ def online_against_offline(
         Of the whole experiment.
     rng : int, Generator or None
 
+    Raises
+    ------
+    UsageError
+        If utilities are no logits or never differ, a prompt has a single candidate, or a setting cannot work.
+
     References
     ----------
     .. [1] Y. Tang et al., "Understanding the performance gap between online and offline alignment algorithms",
@@ -169,6 +176,10 @@ def online_against_offline(
         raise UsageError("There are more rounds than labels, or no repeat.", fix="rounds <= n_labels, repeats >= 1.")
     if (utilities.mask.sum(axis=1) < 2).any():
         raise UsageError("A prompt has a single candidate.", fix="Give prompts with several candidates.")
+    worth = weighted_reward(utilities, None)
+    best, worst = (np.where(utilities.mask, worth, end) for end in (-np.inf, np.inf))
+    if not utilities.prompt_weights @ (best.max(axis=1) > worst.min(axis=1)) > 0:
+        raise UsageError("All candidates of each prompt are worth the same.", fix="Give utilities that differ.")
     generator = as_generator(rng, "online against offline")
     logs = utilities.log_reference
     (ideal,) = kl_budget_curve({}, utilities, kl=kl, n_points=n_points).curves.values()

@@ -66,6 +66,15 @@ def test_a_monotone_image_of_the_judge_is_as_good_at_the_end_only():
     assert cubed.judged[0] < own.judged[0]
 
 
+def test_a_reward_of_any_size_and_a_constant_one():
+    utilities, reward = made(9, prompts=4), np.random.default_rng(1).normal(size=(4, 12))
+    rewards = {"small": reward, "large": 1e200 * reward, "constant": np.full((4, 12), 0.1)}
+    curves = kl_budget_curve(rewards, utilities, kl=[0.3, 0.8]).curves
+    np.testing.assert_allclose(curves["large"].claimed, curves["small"].claimed)
+    np.testing.assert_allclose(curves["large"].judged, curves["small"].judged)
+    np.testing.assert_allclose([curves["constant"].claimed, curves["constant"].kl], 0, atol=1e-12)
+
+
 def test_members_that_agree_overstate_nothing():
     reward = np.random.default_rng(3).normal(size=(10, 16))
     found = ensemble_disagreement([reward, 2 * reward + 5, 0.1 * reward - 3], n=[1, 4, 16])
@@ -197,6 +206,8 @@ def test_bad_input_is_refused():
         kl_budget_curve({"x": np.zeros((2, 2))}, utilities)
     with pytest.raises(UsageError, match="budgets"):
         kl_budget_curve({}, utilities, kl=[1.0, 0.5])
+    with pytest.raises(UsageError, match="budgets"):
+        kl_budget_curve({}, utilities, kl=[0.0, np.nan])
     with pytest.raises(UsageError, match="the name of the judge"):
         kl_budget_curve({"the judge itself": np.zeros((20, 12))}, utilities)
     with pytest.raises(DataError, match="two members"):
@@ -213,5 +224,9 @@ def test_bad_input_is_refused():
         utility_front_of_values({"a": np.zeros((2, 3))}, groups=["x"], reference=[0.0])
     with pytest.raises(UsageError, match="rounds"):
         online_against_offline(utilities, n_labels=2, rounds=3)
+    with pytest.raises(UsageError, match="worth the same"):
+        online_against_offline(Utilities([[[0.5], [0.5], [0.0]]], [[-0.7, -0.7, -np.inf]]))
+    with pytest.raises(UsageError, match="no coverage"):
+        online_against_offline(utilities, n_labels=1, rounds=1, repeats=1, n_points=2).advantage_interval(2.0)
     with pytest.raises(UsageError, match="no logits"):
         online_against_offline(utilities.to_unit("cdf"))
