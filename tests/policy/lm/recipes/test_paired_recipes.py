@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import datasets
 import numpy as np
 import pytest
@@ -58,6 +60,17 @@ def test_losses_are_their_formulas(tiny_lm, other_lm, pairs, log_ratios):
     for one, by_hand in cases.items():
         found = one.loss(other_lm, pairs, reference=tiny_lm)
         assert found == pytest.approx(by_hand.mean(), rel=1e-4), one
+
+
+FAMILY = [LengthNormalisedDPO(), RPO(), SPPOHard(beta=0.1), BCOPair(), RobustDPO(), IPO(), FDPO()]
+
+
+@pytest.mark.parametrize("recipe", FAMILY, ids=lambda recipe: recipe.name)
+def test_a_few_steps_of_each_lower_its_loss(tiny_lm, pairs, tmp_path, recipe):
+    quick = replace(recipe, learning_rate=5e-4, max_steps=2, batch_size=4, log_every=1)
+    trained = quick.train(tiny_lm, pairs, tmp_path, group="a")
+    first = training_history(tmp_path)["loss"][0].as_py()
+    assert quick.loss(trained, pairs, group="a", reference=tiny_lm) < first - 1e-4
 
 
 def test_the_loss_beside_itself_and_of_a_group(tiny_lm, other_lm, pairs):
