@@ -77,6 +77,7 @@ class AdapterBank:
         out: str | os.PathLike[str],
         *,
         groups: Sequence[str] | None = None,
+        callbacks: Sequence[Any] = (),
         progress: ProgressOption = False,
     ) -> AdapterBank:
         """Train an adapter for each group on its rows; a training that was killed goes on where it was.
@@ -92,6 +93,8 @@ class AdapterBank:
             A folder for each group is made in it.
         groups : sequence of str, optional
             All that the data name by default.
+        callbacks : sequence of transformers.TrainerCallback
+            Each sees the training of every group, one after the other.
         progress : bool or callable
 
         Raises
@@ -107,7 +110,7 @@ class AdapterBank:
                 fix="Give it an adapter, as adapter=Lora(), or use train_per_group.",
             )
         _check_base(base)
-        models = train_per_group(recipe, base, data, out, groups=groups, progress=progress)
+        models = train_per_group(recipe, base, data, out, groups=groups, callbacks=callbacks, progress=progress)
         return cls.of(base, models, name=f"{recipe.name} adapters")
 
     @property

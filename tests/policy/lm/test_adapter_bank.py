@@ -14,7 +14,7 @@ from pluralism.policy.lm.adapter_bank import AdapterBank
 from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.conditioning.conditioner import Conditioner
-from pluralism.policy.lm.recipes import DPO, SupervisedTuning, train_per_group
+from pluralism.policy.lm.recipes import DPO, CurryDPO, SupervisedTuning, train_per_group
 from pluralism.policy.lm.shared_weights import weights_of
 
 GROUPS = {"plain": "plain", "warm/kind": "warm"}
@@ -62,6 +62,24 @@ def test_the_base_is_shared_and_is_the_reference(bank, tiny_lm):
     assert not any(hasattr(layer, "lora_A") for layer in tiny_lm.network.modules())
     assert not Adapter.is_on(tiny_lm.network) and not Adapter.is_on(Adapter.base_of(plain.network))
     assert total(bank.base, "plain") == total(tiny_lm, "plain")
+
+
+def test_callbacks_see_every_stage_of_every_group(tiny_lm, tmp_path):
+    from transformers import TrainerCallback
+
+    class Counted(TrainerCallback):
+        steps = 0
+
+        def on_step_end(self, args, state, control, **rest):
+            self.steps += 1
+
+    rows = {"prompt": ["a", "b"] * 2, "chosen": ["c"] * 4, "rejected": ["d"] * 4}
+    # Groups may be numbers, as clusters are.
+    rows |= {"group": [1, 1, 2, 2], "stage": [0, 1, 0, 1]}
+    counted = Counted()
+    stage = DPO(max_steps=1, batch_size=1, adapter=Lora(rank=1, layers=("q_proj",)))
+    made = AdapterBank.train(CurryDPO(stage=stage), tiny_lm, rows, tmp_path, callbacks=[counted])
+    assert made.groups == ("1", "2") and counted.steps == 4
 
 
 def test_random_numbers_of_others_are_left_alone(bank):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -66,6 +67,7 @@ class CurryDPO:
         out: str | os.PathLike[str],
         *,
         group: str | None = None,
+        callbacks: Sequence[Any] = (),
         progress: ProgressOption = False,
     ) -> LanguageModel:
         """Train stage after stage; a training that was killed goes on in the stage it was in.
@@ -80,6 +82,8 @@ class CurryDPO:
             Gets a folder for each stage.
         group : str, optional
             Train on the rows of this group.
+        callbacks : sequence of transformers.TrainerCallback
+            Each sees every stage, whose steps are counted from 0.
         progress : bool or callable
             Counts the steps of each stage.
 
@@ -99,7 +103,7 @@ class CurryDPO:
         current, place = model, Path(out)
         for number, rows in enumerate(self.stages_of(source)):
             kept = {name: [cells[row] for row in rows] for name, cells in columns_of(source).items()}
-            current = self.stage.train(current, kept, place / f"stage-{number}", progress=progress)
+            current = self.stage.train(current, kept, place / f"stage-{number}", callbacks=callbacks, progress=progress)
         return current
 
     def stages_of(self, data: Any) -> list[list[int]]:

@@ -38,6 +38,7 @@ def train_per_group(
     out: str | os.PathLike[str],
     *,
     groups: Sequence[str] | None = None,
+    callbacks: Sequence[Any] = (),
     progress: ProgressOption = False,
 ) -> dict[str, LanguageModel]:
     """Train a policy for each group, on its rows alone.
@@ -53,6 +54,8 @@ def train_per_group(
         A folder for each group is made in it.
     groups : sequence of str, optional
         All that the data name by default.
+    callbacks : sequence of transformers.TrainerCallback
+        Each sees the training of every group, one after the other.
     progress : bool or callable
 
     Returns
@@ -69,6 +72,8 @@ def train_per_group(
         choose_rows(data, recipe.columns, group=group)
     place = Path(out)
     return {
-        group: recipe.train(model, data, place / group_folder(group), group=group, progress=progress)
+        group: recipe.train(
+            model, data, place / group_folder(group), group=group, callbacks=callbacks, progress=progress
+        )
         for group in chosen
     }

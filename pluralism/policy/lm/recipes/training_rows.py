@@ -49,7 +49,7 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
         )
     if group is not None:
         labels = _cells(source["group"])
-        kept = [row for row, label in enumerate(labels) if label == group]
+        kept = [row for row, label in enumerate(labels) if label is not None and str(label) == group]
         if not kept:
             known = sorted({str(label) for label in labels if label is not None})
             raise DataError(
