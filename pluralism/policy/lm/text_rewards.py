@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,6 +17,7 @@ from pluralism.policy.directional_policy import unit_directions
 from pluralism.policy.lm.reference_rewards import ReferenceRewards
 from pluralism.policy.lm.text_scorer import TextScorer
 from pluralism.policy.lm.welfare_weights import Welfare, welfare_weights
+from pluralism.social_choice.utilities import Unit
 
 if TYPE_CHECKING:
     from pluralism.embeddings import EmbeddingCache, Encoder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pluralism.models.direction_choice import DirectionChoice
     from pluralism.models.membership import Membership
     from pluralism.policy.finite_policy import FinitePolicy
-    from pluralism.social_choice.utilities import Unit, Utilities
+    from pluralism.social_choice.utilities import Utilities
 
 __all__ = ["TextReward"]
 
@@ -236,8 +237,18 @@ class TextReward:
             ``written.prompt_texts, written.texts``.
         shrinkage : float
             For "cdf", with few samples: see `pluralism.calibration.CDFCalibrator`.
+
+        Raises
+        ------
+        UsageError
+            There is no such unit, or shrinkage that cannot work.
         """
         self._open()
+        if unit not in get_args(Unit) or not 0 <= shrinkage < np.inf or (shrinkage and unit != "cdf"):
+            raise UsageError(
+                f"unit={unit!r} with shrinkage={shrinkage!r} is not possible.",
+                fix=f"The unit is one of {', '.join(get_args(Unit))}; shrinkage goes with 'cdf' and is 0 or more.",
+            )
         raw = self.scorer(prompts, responses)[:, list(self.columns)]
         reference = ReferenceRewards.of_samples(
             raw, prompts, unit=unit, groups=self.names, shares=self.shares, shrinkage=shrinkage

@@ -93,7 +93,10 @@ class TextScorer:
         """
         if isinstance(prompts, str) or isinstance(responses, str) or len(prompts) != len(responses) or not len(prompts):
             raise UsageError("Rewards are of lists of prompts and responses.", fix="Pass one prompt for each response.")
-        pairs = [(str(prompt), str(response)) for prompt, response in zip(prompts, responses, strict=True)]
+        pairs = list(zip(prompts, responses, strict=True))
+        wrong = [text for pair in pairs for text in pair if not isinstance(text, str)]
+        if wrong:
+            raise UsageError(f"Rewards are of texts, not of {type(wrong[0]).__name__}.", fix="Pass lists of str.")
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
         fresh = dict(zip(new, self._score(new), strict=True)) if new else {}
         found = np.stack([fresh[pair] if pair in fresh else self._known[pair] for pair in pairs])

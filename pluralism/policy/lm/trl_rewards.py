@@ -87,7 +87,13 @@ def reward_functions(reward: TextReward, *, prompt: str | None = None) -> list[R
     prompt : str, optional
         As in `reward_function`.
     """
-    return [reward_function(reward.only(name), name=name, prompt=prompt) for name in reward.names]
+    made = [_identifier(name) for name in reward.names]
+    # Names may differ in marks alone, and what is logged under one name is one thing.
+    called = [name if made.count(name) == 1 else f"{name}_{k}" for k, name in enumerate(made)]
+    return [
+        reward_function(reward.only(column), name=name, prompt=prompt)
+        for column, name in zip(reward.names, called, strict=True)
+    ]
 
 
 def _described(reward: TextReward, by: str | None) -> str:

@@ -147,8 +147,15 @@ def test_the_order_of_rows_is_that_given(reward, corpus):
 
 
 def test_a_policy_may_write_nothing(reward):
-    found = reward.matrix(["Should I lend money to a friend?"] * 2, ["", " \n"])
+    prompt = "Should I lend money to a friend?"
+    asked, said = [prompt, prompt, "", prompt], ["", " \n", "", "No."]
+    found = reward.matrix(asked, said)
     assert np.isfinite(found).all()
+    # Beside others or alone, and in every unit.
+    np.testing.assert_array_equal(reward.matrix([prompt], [""])[0], found[0])
+    for unit in ("gain", "normalised", "cdf", "regret"):
+        measured = reward.in_unit(unit, [prompt] * 3, ["", "No.", "Lend it."])
+        assert np.isfinite(measured.matrix([prompt] * 2, ["", " "])).all()
 
 
 @pytest.mark.parametrize("unit", ["gain", "normalised", "cdf", "regret"])
@@ -259,8 +266,14 @@ def test_what_cannot_be_asked_is_named(model, reward, corpus):
         reward.weighted([1.0])
     with pytest.raises(UsageError, match="no reference samples"):
         reward.welfare("maxmin", beta=1.0)
+    for options in ({"unit": "gains"}, {"unit": "cdf", "shrinkage": -1.0}, {"unit": "gain", "shrinkage": 2.0}):
+        with pytest.raises(UsageError, match=r"unit=.* is not possible"):
+            reward.in_unit(prompts=corpus[0], responses=corpus[1], **options)
     with pytest.raises(UsageError, match="no welfare rule"):
         reward.in_unit("gain", *corpus).welfare("fair", beta=1.0)
+    for response in (None, 3):
+        with pytest.raises(UsageError, match=f"Rewards are of texts, not of {type(response).__name__}"):
+            reward.matrix(["Why?"], [response])
     for prompts, responses in (([], []), (["a"], []), ("a", "b")):
         with pytest.raises(UsageError, match="lists of prompts and responses"):
             reward.matrix(prompts, responses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,11 @@ def test_one_function_for_each_group_that_share_what_is_encoded(reward):
     found = np.stack([called(function, PROMPTS, texts) for function in functions], axis=1)
     assert reward.scorer.n_encoded == before + 2
     np.testing.assert_allclose(found, reward.matrix(PROMPTS, texts))
+
+
+def test_columns_that_differ_in_marks_alone_are_logged_apart(reward):
+    twins = replace(reward, names=("18-24", "18/24"))
+    assert [function.__name__ for function in reward_functions(twins)] == ["18_24_0", "18_24_1"]
 
 
 def test_each_row_is_rewarded_by_the_group_that_its_column_names(reward):
