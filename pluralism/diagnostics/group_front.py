@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from pluralism.calibration.text import format_table
 from pluralism.diagnostics.instrument_result import InstrumentResult
-from pluralism.errors import DataError
+from pluralism.diagnostics.rows import as_numbers
+from pluralism.errors import DataError, UsageError
 from pluralism.figures import FOCUS, FONT_SIZE, INK, POOLED, own_axes, tidy
 from pluralism.models.pareto import Front, front_of_means
 from pluralism.random import RNG
@@ -147,12 +148,11 @@ def utility_front(
     by = compare_policies(policies, utilities=utilities).utilities
     taken = {name: np.einsum("xy,xyk->xk", policy.probs, by.values) for name, policy in policies.items()}
     start = np.einsum("xy,xyk->xk", np.exp(by.log_reference), by.values)
-    # a prompt that counts more has larger values, so that plain means over prompts are the weighted ones
-    weight = (by.prompt_weights * by.n_prompts)[:, None]
     return utility_front_of_values(
-        {name: weight * values for name, values in taken.items()},
+        taken,
         groups=by.groups,
-        reference=(weight * start).mean(axis=0),
+        reference=by.prompt_weights @ start,
+        weights=by.prompt_weights,
         n_bootstrap=n_bootstrap,
         level=level,
         rng=rng,
@@ -164,6 +164,7 @@ def utility_front_of_values(
     *,
     groups: Sequence[str],
     reference: ArrayLike,
+    weights: ArrayLike | None = None,
     n_bootstrap: int = 500,
     level: float = 0.95,
     rng: RNG = 0,
@@ -176,7 +177,10 @@ def utility_front_of_values(
         Of each policy, on the same prompts.
     groups : sequence of str
     reference : array of shape (groups,)
-        Utilities to be above, such as those of the policy that training started from.
+        Utilities to be above, such as those of the policy that training started from. The intervals take them as known:
+        give gains over that policy, and zeros here, for intervals of the gains.
+    weights : array of shape (prompts,), optional
+        Of the prompts in all means, at least 0; left out, all count the same.
     n_bootstrap, level, rng
         Interval over prompts.
 
@@ -184,7 +188,11 @@ def utility_front_of_values(
     ------
     DataError
         If the arrays do not fit each other or are not finite.
+    UsageError
+        If the level is no coverage.
     """
+    if not 0 < level < 1:
+        raise UsageError(f"level={level!r} is no coverage.", fix="Pass level=0.95.")
     arrays = [np.asarray(each, dtype=np.float64) for each in values.values()]
     above = np.asarray(reference, dtype=np.float64)
     fits = arrays and all(each.ndim == 2 and each.shape == arrays[0].shape and each.size for each in arrays)
@@ -193,11 +201,15 @@ def utility_front_of_values(
     taken = np.stack(arrays)
     if not (np.isfinite(taken).all() and np.isfinite(above).all()):
         raise DataError("A utility is NaN or infinite.", fix="Leave such prompts out.")
+    each = np.ones(taken.shape[1]) if weights is None else as_numbers(weights, "weights", taken.shape[1:2])
+    if (each < 0).any() or not each.any():
+        raise DataError("weights are at least 0, not all 0.", fix="Give one for each prompt.")
     front = front_of_means(
         taken,
         directions=np.empty((len(taken), 0)),
         attributes=[str(group) for group in groups],
         reference=above,
+        weights=each,
         n_bootstrap=n_bootstrap,
         level=level,
         rng=rng,

@@ -220,6 +220,7 @@ def front_of_means(
     directions: Float[np.ndarray, "directions all_attributes"],
     attributes: list[str],
     reference: Float[np.ndarray, " attributes"],
+    weights: Float[np.ndarray, " pools"] | None = None,
     n_bootstrap: int = 500,
     level: float = 0.95,
     rng: RNG = 0,
@@ -229,17 +230,22 @@ def front_of_means(
     Parameters
     ----------
     taken : array of shape (directions, pools, attributes)
+    weights : array of shape (pools,), optional
+        Of the pools in the means, at least 0 and not all 0; left out, all count the same.
     reference, n_bootstrap, level, rng
         As in `front`.
     """
     n_pools = taken.shape[1]
-    mean = taken.mean(axis=1)
+    w = np.ones(n_pools) if weights is None else weights
+    mean = np.einsum("p,dpk->dk", w / w.sum(), taken)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     volume = (np.nan, np.nan)
     if n_pools > 1 and n_bootstrap > 0:
         generator = as_generator(rng, "pareto front")
-        counts = generator.multinomial(n_pools, np.full(n_pools, 1 / n_pools), n_bootstrap) / n_pools
-        drawn = np.einsum("bp,dpk->bdk", counts, taken)
+        counts = w * generator.multinomial(n_pools, np.full(n_pools, 1 / n_pools), n_bootstrap)
+        # A draw without any pool that counts says nothing.
+        counts = counts[counts.sum(axis=1) > 0]
+        drawn = np.einsum("bp,dpk->bdk", counts / counts.sum(axis=1, keepdims=True), taken)
         tail = (1 - level) / 2
         low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
         volumes = [hypervolume(points, reference) for points in drawn]

@@ -158,6 +158,10 @@ def test_prompts_that_count_more():
     found = utility_front({"one": policy})
     np.testing.assert_allclose(found.front.mean[0], policy.group_utilities)
     check_result(found, rows=1)
+    # Where every prompt brings the same there is nothing to be unsure of.
+    same = utility_front_of_values({"a": np.ones((6, 1))}, groups=["x"], reference=[0.0], weights=[5, 1, 1, 1, 1, 0])
+    np.testing.assert_allclose([same.front.low, same.front.mean, same.front.high], 1)
+    np.testing.assert_allclose([same.front.hypervolume_low, same.front.hypervolume_high], 1)
 
 
 def test_a_front_of_judged_values():
@@ -222,6 +226,10 @@ def test_bad_input_is_refused():
         ensemble_disagreement(np.ones((2, 2, 2)), n=[])
     with pytest.raises(DataError, match="do not fit"):
         utility_front_of_values({"a": np.zeros((2, 3))}, groups=["x"], reference=[0.0])
+    with pytest.raises(DataError, match="weights are at least 0"):
+        utility_front_of_values({"a": np.zeros((2, 1))}, groups=["x"], reference=[0.0], weights=[1, -1])
+    with pytest.raises(UsageError, match="no coverage"):
+        utility_front_of_values({"a": np.zeros((2, 1))}, groups=["x"], reference=[0.0], level=2.0)
     with pytest.raises(UsageError, match="rounds"):
         online_against_offline(utilities, n_labels=2, rounds=3)
     with pytest.raises(UsageError, match="worth the same"):
