@@ -12,6 +12,7 @@ import numpy as np
 
 from pluralism.errors import DataError, UsageError
 from pluralism.extras import require
+from pluralism.policy.lm.adapter_settings import PromptTuning
 from pluralism.policy.lm.dual_weights import DualWeights
 from pluralism.policy.lm.recipes.dual_weight_callback import dual_weight_callback
 from pluralism.policy.lm.recipes.group_rewards import Anchor, GroupRewards, Score, group_values
@@ -109,6 +110,11 @@ class GroupGRPO(Recipe):
                 f"response_tokens={self.response_tokens!r}, anchor_samples={self.anchor_samples!r}, "
                 f"temperature={self.temperature!r}, top_p={self.top_p!r} are not possible.",
                 fix="response_tokens is at least 1, anchor_samples 2, temperature above 0, top_p in (0, 1].",
+            )
+        if isinstance(self.adapter, PromptTuning):
+            raise UsageError(
+                "A tuned prompt cannot be trained online: PEFT puts it before the padding of short prompts.",
+                fix="Train a LoRA, or all weights.",
             )
         if not 0 <= self.beta < np.inf:
             raise UsageError(f"beta={self.beta!r} is not possible.", fix="It is at least 0.")

@@ -77,6 +77,8 @@ class GroupRewards:
         """The sum of gains since the last call, and of how many responses."""
         total, count = self.total, self.count
         self.total, self.count = np.zeros_like(total), 0
+        # The same texts again are gains again.
+        self._known = (None, None)
         return total, count
 
     def _function(self, k: int) -> Callable[..., list[float]]:

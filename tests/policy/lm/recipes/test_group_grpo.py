@@ -8,9 +8,10 @@ import tiny_lm as models
 import torch
 
 from pluralism.errors import DataError, UsageError
-from pluralism.policy.lm.adapter_settings import Lora
+from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.dual_weights import DualWeights, exponentiated_gradient, nash_weights
 from pluralism.policy.lm.recipes.group_grpo import GroupGRPO
+from pluralism.policy.lm.recipes.group_rewards import Anchor, GroupRewards
 from pluralism.policy.lm.recipes.training_folder import training_history
 from pluralism.policy.lm.recipes.training_rows import choose_rows
 from pluralism.policy.lm.run_folder import weights_digest
@@ -71,6 +72,17 @@ def test_weights_move_down_the_dual_and_change_the_advantages(tiny_lm, tmp_path)
         assert (advantages - (equal - equal.mean(1, keepdim=True)).flatten()).abs().max() > 1e-3
     logged = [row for row in trainer.state.log_history if "weight/brief" in row]
     assert [row["weight/brief"] for row in logged] == pytest.approx([float(w[0]) for w, *_ in seen])
+
+
+def test_a_policy_that_says_the_same_again_gains_again():
+    state = DualWeights(rate=2.0).begin(("brief", "friendly"))
+    rewards = GroupRewards(tastes, state, Anchor(np.zeros(2), np.ones(2)))
+    brief, friendly = rewards.functions()
+    for _ in range(2):
+        for function in (brief, friendly):
+            function(completions=["My friend."], asked=["Why?"])
+        total, count = rewards.take()
+        assert total.tolist() == [-2.0, 3.0] and count == 1
 
 
 @pytest.mark.parametrize("scale", ["batch", "group"])
@@ -189,6 +201,7 @@ def test_trains_through_the_recipe_and_leaves_the_start_alone(tiny_lm, tmp_path)
         ({"dual": DualWeights(shares=(1.0, 1.0, 1.0))}, "3 shares do not fit 2 groups"),
         ({"disagreement": (0.0,)}, "disagreement"),
         ({"response_tokens": 0}, "response_tokens"),
+        ({"adapter": PromptTuning()}, "tuned prompt"),
     ],
 )
 def test_wrong_settings_are_refused(changes, word):
