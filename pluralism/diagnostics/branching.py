@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import ArrayLike
 
 from pluralism.diagnostics.instrument_result import InstrumentResult
-from pluralism.diagnostics.rows import by_position
+from pluralism.diagnostics.rows import as_token_rows, by_position
 from pluralism.errors import DataError, UsageError
 from pluralism.figures import FOCUS, own_axes, tidy
 from pluralism.random import RNG, as_generator
@@ -129,15 +129,22 @@ def branching_factor_of_tokens(
         Codes 0, 1, ... of the prompts that the answers were drawn for.
     estimator : {"rule", "entropy", "aep"}
         "entropy": mean over positions of the mean entropy over the answers that reach it, up to a quantile of their
-        lengths. "aep": mean negative log-likelihood of a token, which tends to the entropy rate for long answers
-        (asymptotic equipartition). "rule": the second for prompts whose answers are longer than `long` tokens on the
-        mean, the first for others.
+        lengths. "aep": mean over the answers of the mean negative log-likelihood of their tokens, which tends to the
+        entropy rate for long answers (asymptotic equipartition). "rule": the second for prompts whose answers are
+        longer than `long` tokens on the mean, the first for others.
     quantile : float
         Of a prompt's lengths; later positions rest on few answers, and are left out of "entropy".
     level, n_bootstrap, rng
         Interval over prompts.
     outside, top_p, temperature
         How the distributions were made; reported as they are.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit each other, an answer has no token, or a number is not finite or has the wrong sign.
+    UsageError
+        If there is no such estimator, or a setting is no share.
 
     References
     ----------
@@ -153,22 +160,28 @@ def branching_factor_of_tokens(
         raise UsageError(f"There is no estimator {estimator!r}.", fix="It is 'rule', 'entropy' or 'aep'.")
     if not 0 < quantile <= 1 or not 0 < level < 1:
         raise UsageError("quantile and level are shares.", fix="quantile=0.95, level=0.95 are usual.")
+    if not long >= 0 or n_bootstrap < 0:
+        raise UsageError("long and n_bootstrap are at least 0.", fix="Leave them out.")
     codes = np.asarray(prompt)
-    n = len(entropies)
-    if n == 0 or len(log_probs) != n or codes.shape != (n,) or codes.dtype.kind not in "iu" or codes.min() < 0:
+    spread, drawn = (
+        as_token_rows(entropies, "Entropies", low=0.0),
+        as_token_rows(log_probs, "Log-probabilities", high=0),
+    )
+    n = len(spread)
+    if n == 0 or len(drawn) != n or codes.shape != (n,) or codes.dtype.kind not in "iu" or codes.min() < 0:
         raise DataError("Entropies, log-probabilities and prompts do not fit.", fix="Give one of each for an answer.")
-    if any(len(h) != len(q) or len(h) == 0 for h, q in zip(entropies, log_probs, strict=True)):
-        raise DataError("An answer has no tokens, or not one entropy for each.", fix="Leave empty answers out.")
+    if any(len(h) != len(q) for h, q in zip(spread, drawn, strict=True)):
+        raise DataError("An answer has not one entropy for each token.", fix="Measure both along the same tokens.")
     rates, used, lengths = [], [], []
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code).tolist()
-        sizes = np.array([len(entropies[row]) for row in rows])
+        sizes = np.array([len(spread[row]) for row in rows])
         by_likelihood = estimator == "aep" or (estimator == "rule" and sizes.mean() > long)
         if by_likelihood:
-            rates.append(-float(np.mean([np.mean(log_probs[row]) for row in rows])))
+            rates.append(-float(np.mean([np.mean(drawn[row]) for row in rows])))
         else:
             most = int(np.ceil(np.quantile(sizes, quantile)))
-            rates.append(float(by_position([entropies[row] for row in rows])[0][:most].mean()))
+            rates.append(float(by_position([spread[row] for row in rows])[0][:most].mean()))
         used.append("aep" if by_likelihood else "entropy")
         lengths.append(float(sizes.mean()))
     per_prompt = np.exp(rates)
@@ -176,7 +189,7 @@ def branching_factor_of_tokens(
     if len(per_prompt) > 1 and n_bootstrap > 0:
         picks = as_generator(rng, "branching").integers(len(per_prompt), size=(n_bootstrap, len(per_prompt)))
         low, high = np.quantile(per_prompt[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2]).tolist()
-    mean_entropy, counts = by_position(entropies)
+    mean_entropy, counts = by_position(spread)
     return BranchingFactor(
         per_prompt=per_prompt,
         estimator=tuple(used),
@@ -224,6 +237,13 @@ def branching_factor(
         As in `branching_factor_of_tokens`.
     system, examples
         As the answers were drawn with.
+
+    Raises
+    ------
+    DataError
+        If an answer has no token.
+    UsageError
+        If the temperature, the mass or another setting is not possible.
     """
     import torch
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from pluralism.calibration.reliability import wilson_interval
 from pluralism.errors import DataError, UsageError
 
-__all__ = ["ALL", "as_flags", "as_numbers", "by_position", "shares_with_intervals", "splits"]
+__all__ = ["ALL", "as_flags", "as_numbers", "as_token_rows", "by_position", "shares_with_intervals", "splits"]
 
 ALL = "all"
 """The name of the rows taken together."""
@@ -57,6 +57,28 @@ def as_numbers(values: ArrayLike, name: str, shape: tuple[int, ...] | None = Non
             f"{name} has NaN or infinite values.", where=f"row {int(bad[0]) + 1}", fix="Leave these rows out."
         )
     return array
+
+
+def as_token_rows(
+    values: Sequence[ArrayLike], name: str, low: float = -np.inf, high: float = np.inf
+) -> list[Float[np.ndarray, " tokens"]]:
+    """Finite float64 numbers in a range, one array of one axis for each answer, none empty.
+
+    Raises
+    ------
+    DataError
+        If they are not.
+    """
+    rows = [np.asarray(row, dtype=np.float64) for row in values]
+    for k, row in enumerate(rows):
+        # Numbers of a language model are sums in float32.
+        if row.ndim != 1 or not row.size or not ((row >= low - 1e-5) & (row <= high + 1e-5) & np.isfinite(row)).all():
+            raise DataError(
+                f"{name} of an answer are finite numbers from {low:g} to {high:g}, one for each token.",
+                where=f"answer {k + 1}",
+                fix="Leave out answers without tokens, or that the model cannot give.",
+            )
+    return rows
 
 
 def as_flags(values: ArrayLike, name: str, n: int) -> Bool[np.ndarray, " rows"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from pluralism.calibration.text import format_table
 from pluralism.diagnostics.instrument_result import InstrumentResult
-from pluralism.diagnostics.rows import by_position
+from pluralism.diagnostics.rows import as_token_rows, by_position
 from pluralism.errors import DataError, UsageError
 from pluralism.figures import FOCUS, POOLED, group_colour, own_axes, tidy, tidy_legend
 
@@ -135,12 +135,14 @@ def token_shift_of_ranks(
     ranks : sequence of int arrays of shape (tokens,)
         One for each answer, at least 1.
     probabilities : sequence of arrays of shape (tokens,)
+        Of the same tokens under the base model.
     tokens : sequence of sequences of str
+        What they say.
 
     Raises
     ------
     DataError
-        If they do not fit each other, or a rank is below 1.
+        If they do not fit each other, a rank is no whole number of at least 1, or a probability not in [0, 1].
 
     Examples
     --------
@@ -148,17 +150,14 @@ def token_shift_of_ranks(
     >>> found.most_shifted()["token"].to_pylist()
     [' you']
     """
-    rows = tuple(np.asarray(row, dtype=np.int64) for row in ranks)
-    chances = tuple(np.asarray(row, dtype=np.float64) for row in probabilities)
+    given = as_token_rows(ranks, "Ranks", low=1.0)
+    chances = tuple(as_token_rows(probabilities, "Probabilities", low=0.0, high=1.0))
+    rows = tuple(row.astype(np.int64) for row in given)
     said = tuple(tuple(str(token) for token in row) for row in tokens)
-    if (
-        not rows
-        or not list(map(len, rows)) == list(map(len, chances)) == list(map(len, said))
-        or not all(map(len, rows))
-    ):
+    if not rows or not list(map(len, rows)) == list(map(len, chances)) == list(map(len, said)):
         raise DataError("Ranks, probabilities and tokens do not fit.", fix="Give one of each for every token.")
-    if min(int(row.min()) for row in rows) < 1:
-        raise DataError("A rank is below 1.", fix="The likeliest token has rank 1.")
+    if any((row != own).any() for row, own in zip(rows, given, strict=True)):
+        raise DataError("A rank is no whole number.", fix="The likeliest token has rank 1, the next one 2.")
     return TokenShift(rows, chances, said)
 
 
@@ -183,6 +182,13 @@ def token_shift(
     system, examples
         What the base model is shown before each prompt; nothing, by default.
 
+    Raises
+    ------
+    DataError
+        If an answer has no token.
+    UsageError
+        If the answers have tokens that the base model does not know.
+
     References
     ----------
     .. [1] B. Y. Lin et al., "The unlocking spell on base LLMs: rethinking alignment via in-context learning",
@@ -201,7 +207,8 @@ def token_shift(
     def measure(logits: Tensor, tokens: Tensor) -> Tensor:
         chosen = logits.gather(-1, tokens[..., None])
         rank = 1 + (logits > chosen).sum(dim=-1)
-        return torch.stack([rank.to(logits.dtype), (chosen[..., 0] - logits.logsumexp(dim=-1)).exp()])
+        chance = torch.log_softmax(logits, dim=-1).gather(-1, tokens[..., None])[..., 0].exp()
+        return torch.stack([rank.to(logits.dtype), chance])
 
     read = read_generations(base, generations, measure, system=system, examples=examples)
     # A token is named as it stands between others, so a word keeps the space before it.

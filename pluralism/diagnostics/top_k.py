@@ -28,6 +28,18 @@ __all__ = ["TopK", "measure_top_k", "top_k_entropy", "top_k_mass", "top_k_of_mod
 def top_k_entropy(logits: Float[torch.Tensor, "*tokens vocabulary"], k: int) -> Float[torch.Tensor, "*tokens"]:
     """Entropy, in nats, of the k likeliest tokens renormalised; between 0 and log k.
 
+    Parameters
+    ----------
+    logits : tensor of shape (..., vocabulary)
+        A token that cannot come has -inf.
+    k : int
+        At least 1 and at most the vocabulary.
+
+    Raises
+    ------
+    UsageError
+        If there is no such k.
+
     Examples
     --------
     >>> top_k_entropy(torch.zeros(1, 10), 4).exp().numpy()
@@ -39,11 +51,25 @@ def top_k_entropy(logits: Float[torch.Tensor, "*tokens vocabulary"], k: int) -> 
 def top_k_mass(logits: Float[torch.Tensor, "*tokens vocabulary"], k: int) -> Float[torch.Tensor, "*tokens"]:
     """Probability of the k likeliest tokens together; between k over the vocabulary and 1.
 
+    Parameters
+    ----------
+    logits : tensor of shape (..., vocabulary)
+        A token that cannot come has -inf.
+    k : int
+        At least 1 and at most the vocabulary.
+
+    Raises
+    ------
+    UsageError
+        If there is no such k.
+
     Examples
     --------
     >>> top_k_mass(torch.zeros(1, 10), 4).numpy().round(3)
     array([0.4], dtype=float32)
     """
+    # Large logits lose the digits that their sums differ by.
+    logits = logits - logits.max(dim=-1, keepdim=True).values
     top = logits.topk(_check_k(k, logits), dim=-1).values
     return (top.logsumexp(dim=-1) - logits.logsumexp(dim=-1)).exp()
 
@@ -132,6 +158,13 @@ def top_k_of_model(
     system, examples
         What the model is shown before each prompt.
 
+    Raises
+    ------
+    DataError
+        If an answer has no token.
+    UsageError
+        If there is no such k.
+
     References
     ----------
     .. [1] Z. Shi et al., "Understanding likelihood over-optimisation in direct alignment algorithms",
@@ -150,6 +183,6 @@ def top_k_of_model(
 
 
 def _check_k(k: int, logits: torch.Tensor) -> int:
-    if not 1 <= k <= logits.shape[-1]:
-        raise UsageError(f"k={k!r} is not possible.", fix=f"It is a number from 1 to {logits.shape[-1]}.")
+    if k != int(k) or not 1 <= k <= logits.shape[-1]:
+        raise UsageError(f"k={k!r} is not possible.", fix=f"It is a whole number from 1 to {logits.shape[-1]}.")
     return int(k)

@@ -94,7 +94,7 @@ def test_positions_are_averaged_before_they_are_combined():
     np.testing.assert_array_equal(found.position_count, [2, 1])
     # Positions beyond the quantile of lengths are left out.
     short, long = np.ones(1), np.array([1.0, 9.0])
-    found = branching_factor_of_tokens([short] * 3 + [long], [short] * 3 + [long], [0] * 4, quantile=0.5)
+    found = branching_factor_of_tokens([short] * 3 + [long], [-short] * 3 + [-long], [0] * 4, quantile=0.5)
     np.testing.assert_allclose(np.log(found.per_prompt), 1.0)
 
 
@@ -133,6 +133,16 @@ def test_entropy_and_mass_of_the_likeliest_by_hand():
     np.testing.assert_allclose(top_k_entropy(logits, 2).numpy(), [np.log(2), 0], atol=1e-6)
     np.testing.assert_allclose(top_k_mass(logits, 2).numpy(), [0.8, 1], rtol=1e-6)
     np.testing.assert_allclose(top_k_entropy(logits, 4).numpy(), entropy(torch.log_softmax(logits, -1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e30])
+def test_large_logits_neither_overflow_nor_lose_their_differences(size):
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
+    moved, top = logits + 1e4, torch.softmax(logits.double(), dim=-1)[0, :2].numpy()
+    np.testing.assert_allclose(top_k_mass(moved, 2), top.sum(), rtol=1e-5)
+    np.testing.assert_allclose(top_k_entropy(moved, 2), -np.sum(top / top.sum() * np.log(top / top.sum())), rtol=1e-4)
+    far = torch.tensor([[size, 0.0, -size, -torch.inf]])
+    assert (top_k_mass(far, 1), top_k_entropy(far, 3), entropy(nucleus(far, 0.9))) == (1, 0, 0)
 
 
 def test_top_k_of_a_model(tiny_lm, answers):
@@ -187,8 +197,25 @@ def test_bad_input_is_refused(tiny_lm, answers):
     with pytest.raises(UsageError, match="system messages"):
         token_shift(tiny_lm, answers, system=["a"])
     with pytest.raises(DataError, match="do not fit"):
-        branching_factor_of_tokens([np.ones(2)], [np.ones(2)], [0, 1])
+        branching_factor_of_tokens([np.ones(2)], [-np.ones(2)], [0, 1])
     with pytest.raises(DataError, match="not one entropy"):
-        branching_factor_of_tokens([np.ones(2)], [np.ones(3)], [0])
-    with pytest.raises(DataError, match="below 1"):
-        token_shift_of_ranks([[0]], [[0.5]], [["a"]])
+        branching_factor_of_tokens([np.ones(2)], [-np.ones(3)], [0])
+    for ranks, chances, said in (
+        ([[0]], [[0.5]], "Ranks"),
+        ([[np.nan]], [[0.5]], "Ranks"),
+        ([[]], [[]], "Ranks"),
+        ([[1.5]], [[0.5]], "whole number"),
+        ([[1]], [[np.nan]], "Probabilities"),
+        ([[1]], [[1.2]], "Probabilities"),
+        ([[1, 2]], [[0.5]], "do not fit"),
+    ):
+        with pytest.raises(DataError, match=said):
+            token_shift_of_ranks(ranks, chances, [["a"]])
+    with pytest.raises(UsageError, match="long"):
+        branching_factor_of_tokens([np.ones(2)], [-np.ones(2)], [0], long=np.nan)
+    with pytest.raises(DataError, match="Entropies"):
+        branching_factor_of_tokens([np.array([1.0, np.nan])], [-np.ones(2)], [0])
+    with pytest.raises(DataError, match="Log-probabilities"):
+        branching_factor_of_tokens([np.ones(2)], [np.array([-1.0, -np.inf])], [0], estimator="aep")
+    with pytest.raises(UsageError, match="whole number"):
+        top_k_mass(torch.zeros(1, 4), 2.5)
