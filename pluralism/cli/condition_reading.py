@@ -115,7 +115,7 @@ def read_study(run: Path, judges: Judges, out: Path, groups: str, seed: int, sta
         refuse_optimised(other.model, [model])
         facts["judge"] = {"run": other.model.fingerprint_}
     # The folder is claimed before anything is put into it, so that a run that was stopped finds itself again.
-    CellStore(out, {"rewards": facts})
+    CellStore(out, {"rewards": facts}).claim()
     if judges.run is not None:
         theirs = RunData(other, replace(source.reading), Encoding(None, {}, judges.encoding.cache))
         items = theirs.embed_items(comparisons.items.without_features(), judges.run, stage.share)

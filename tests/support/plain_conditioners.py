@@ -94,7 +94,7 @@ def count_word(word):
     return lambda prompts, responses: np.array([float(text.split().count(word)) for text in responses])
 
 
-def run(folder, *, conditioners=None, **settings):
+def run(folder, *, conditioners=None, prompts=PROMPTS, **settings):
     """An experiment in which conditioning works, with one single policy."""
     model = PlainModel()
     best = BestOfN(SinglePolicy(model, GROUPS), {g: count_word(WORDS[k]) for k, g in enumerate(GROUPS)}, 4)
@@ -103,7 +103,7 @@ def run(folder, *, conditioners=None, **settings):
         model,
         [Leaning(), best] if conditioners is None else conditioners,
         WordJudge(),
-        PROMPTS,
+        prompts,
         folder=folder,
         singles=[Leaning(0.0, name="single")],
         said="counting words",

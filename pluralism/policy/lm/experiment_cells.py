@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from pluralism.calibration.text import json_ready
 from pluralism.errors import DataError, ModelFileError, UsageError
 from pluralism.files import Checkpoint, atomic_write
+from pluralism.files.atomic import storage_error
 
 if TYPE_CHECKING:
     from pluralism.policy.lm.generations import Generations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CellStore", "Responses"]
 
 RECORD, CELLS = "experiment.json", "cells"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,8 +112,8 @@ class CellStore:
     folder : path
         Made where it is missing.
     facts : mapping of str to JSON values
-        What responses depend on. Facts under names that the folder does not know yet are added to it, so that more
-        methods can join; others must be as they were.
+        What responses depend on. Facts under names that the folder does not know yet are added to it with the first
+        response, or by `claim`, so that more methods can join; others must be as they were.
 
     Raises
     ------
@@ -124,20 +125,41 @@ class CellStore:
 
     def __init__(self, folder: str | Path, facts: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
+        self.facts: dict[str, Any] = json.loads(json.dumps(json_ready(dict(facts))))
+        self._known()
+        self._cells = Checkpoint(self.folder / CELLS)
+
+    def claim(self) -> None:
+        """Add the facts to the folder, which is made where it is missing.
+
+        Raises
+        ------
+        UsageError
+            As the constructor.
+        StorageError
+            The folder cannot be written.
+        """
+        known = self._known()
+        if known | self.facts == known:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise storage_error("write", self.folder, cause) from cause
+        document = {"program": "pluralism condition", "schema_version": SCHEMA_VERSION, "facts": known | self.facts}
+        atomic_write(self.folder / RECORD, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+    def _known(self) -> dict[str, Any]:
+        """The facts of the folder, which are not others than these."""
         known = read_record(self.folder)
-        given = json.loads(json.dumps(json_ready(dict(facts))))
-        for name, value in given.items():
+        for name, value in self.facts.items():
             if name in known and known[name] != value:
                 raise UsageError(
                     f"This folder holds responses that were made otherwise: {_difference(name, known[name], value)}.",
                     where=str(self.folder),
                     fix="Choose another folder, or the settings that it was made with.",
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        document = {"program": "pluralism condition", "schema_version": SCHEMA_VERSION, "facts": known | given}
-        if known | given != known:
-            atomic_write(self.folder / RECORD, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
-        self._cells = Checkpoint(self.folder / CELLS)
+        return known
 
     def cell(self, key: str, make: Callable[[], Responses]) -> Responses:
         """The responses under a key; made and stored where they are not there."""
@@ -146,6 +168,7 @@ class CellStore:
             arrays, info = found
             return Responses(tuple(info["texts"]), **arrays)
         made = make()
+        self.claim()
         arrays = {name: value for name, value in vars(made).items() if name != "texts"}
         self._cells.put(key, arrays, {"key": key, "texts": list(made.texts)})
         return made

@@ -10,14 +10,64 @@ from typing import Any
 
 import numpy as np
 
+from pluralism.policy.lm.adapter_bank import AdapterBank
+from pluralism.policy.lm.conditioning.best_of_n import BestOfN
+from pluralism.policy.lm.conditioning.contrastive_policy import ContrastiveDecoding
+from pluralism.policy.lm.conditioning.in_context import InContext
+from pluralism.policy.lm.conditioning.model_bank import ModelBank
+from pluralism.policy.lm.conditioning.reward_guided import RewardGuided
+from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
+from pluralism.policy.lm.conditioning.steered_policy import Steered
+from pluralism.policy.lm.conditioning.system_prompted import SystemPrompted
 from pluralism.policy.lm.language_model import LanguageModel
 from pluralism.policy.lm.run_folder import weights_digest
 from pluralism.policy.lm.text_scorer import TextScorer
 
-__all__ = ["facts_of"]
+__all__ = ["facts_for", "facts_of"]
+
+APART = (
+    AdapterBank,
+    BestOfN,
+    ContrastiveDecoding,
+    InContext,
+    ModelBank,
+    RewardGuided,
+    SinglePolicy,
+    Steered,
+    SystemPrompted,
+)
+"""Conditioners whose answers for a group depend on nothing that they hold for others."""
 
 
-def facts_of(value: Any) -> Any:
+def facts_for(conditioner: Any, group: str, known: dict[int, str] | None = None) -> Any:
+    """What a conditioner's responses for one group depend on: its facts without those of other groups.
+
+    So a group can join later. Only the conditioners of this library are known to answer groups apart; of others all
+    facts count.
+
+    Parameters
+    ----------
+    conditioner : Conditioner
+    group : str
+    known : dict, optional
+        As in `facts_of`.
+    """
+    if type(conditioner) not in APART:
+        return facts_of(conditioner, known)
+    made: dict[str, Any] = {"class": type(conditioner).__name__}
+    for field in fields(conditioner):
+        value = getattr(conditioner, field.name)
+        if field.name == "groups" or field.name.startswith("_"):
+            continue
+        if type(value) in APART:
+            made[field.name] = facts_for(value, group, known)
+        else:
+            own = value[group] if isinstance(value, Mapping) and group in value else value
+            made[field.name] = facts_of(own, known)
+    return made
+
+
+def facts_of(value: Any, known: dict[int, str] | None = None) -> Any:
     """Settings as they are, models and arrays by digests, and the names of classes.
 
     Parameters
@@ -26,6 +76,8 @@ def facts_of(value: Any) -> Any:
         A conditioner, or what one is made of. An object with a `fingerprint`, a `fingerprint_` or, as encoders, a
         `space` is known by it, a dataclass by its fields, a mapping or a sequence by its members; any other object by
         its class alone.
+    known : dict, optional
+        Digests of networks by identity, which are looked up and put in: a network of several conditioners is read once.
 
     Returns
     -------
@@ -34,7 +86,10 @@ def facts_of(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, LanguageModel):
-        return {"model": weights_digest(value.network)}
+        digests = {} if known is None else known
+        if id(value.network) not in digests:
+            digests[id(value.network)] = weights_digest(value.network)
+        return {"model": digests[id(value.network)]}
     if isinstance(value, TextScorer):
         return {"model": value.model.fingerprint_, "encoder": value.encoder.space}
     if isinstance(value, Path):
@@ -52,12 +107,12 @@ def facts_of(value: Any) -> Any:
         if isinstance(known, str):
             return {"class": type(value).__name__, "fingerprint": known}
     if isinstance(value, Mapping):
-        return {str(key): facts_of(member) for key, member in value.items()}
+        return {str(key): facts_of(member, known) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [facts_of(member) for member in value]
+        return [facts_of(member, known) for member in value]
     if is_dataclass(value):
         return {"class": type(value).__name__} | {
-            field.name: facts_of(getattr(value, field.name))
+            field.name: facts_of(getattr(value, field.name), known)
             for field in fields(value)
             if not field.name.startswith("_")
         }

@@ -18,7 +18,7 @@ from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
 from pluralism.policy.lm.cross_scoring import cross_scores
 from pluralism.policy.lm.experiment import REFERENCE, ConditioningExperiment, response_facts
 from pluralism.policy.lm.experiment_cells import CellStore, Responses
-from pluralism.policy.lm.experiment_facts import facts_of
+from pluralism.policy.lm.experiment_facts import facts_for, facts_of
 from pluralism.policy.lm.held_out_judges import refuse_optimised
 from pluralism.random import RNG, as_generator, as_seed
 from pluralism.solvers.best_of_n import best_of_n_kl_bound
@@ -68,8 +68,9 @@ def condition(
     """Generate under every condition, score with held-out judges, and say who prefers what.
 
     Responses come in cells of `block` prompts of a condition. A cell is written as a whole when it is done, and found
-    again by a later call with the same folder: one that was killed goes on where it was, and more conditioners can
-    join. What a cell holds depends on the settings and the seed alone, not on what was generated before it.
+    again by a later call with the same folder: one that was killed goes on where it was, and more conditioners, and
+    groups of one, can join. What a cell holds depends on the settings and the seed alone, not on what was generated
+    before it.
 
     Parameters
     ----------
@@ -120,23 +121,25 @@ def condition(
     asked = tuple(prompts)
     seed = as_seed(rng)
     plan = _plan(conditioners, singles, groups)
-    store = CellStore(
-        folder,
-        {
-            "model": facts_of(model),
-            "prompts": hashlib.sha256("\0".join(asked).encode()).hexdigest(),
-            "sampling": {
-                "samples": samples,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
-                "block": block,
-            },
-            "seed": seed,
-            **{f"conditioner {one.name}": facts_of(one) for one in (*conditioners, *singles)},
-            **dict(facts or {}),
+    digests: dict[int, str] = {}
+    common = {
+        "model": facts_of(model, digests),
+        "prompts": {"number": len(asked), "digest": hashlib.sha256("\0".join(asked).encode()).hexdigest()},
+        "sampling": {
+            "samples": samples,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "block": block,
         },
-    )
+        "seed": seed,
+        **dict(facts or {}),
+    }
+    # All are held against the folder before the first is asked, and added to it one by one: what fails leaves no facts.
+    stores = {REFERENCE: CellStore(folder, common)}
+    for name, (conditioner, group) in plan.items():
+        own = facts_of(conditioner, digests) if name == conditioner.name else facts_for(conditioner, group, digests)
+        stores[name] = CellStore(folder, common | {f"conditioner {name}": own})
     settings: dict[str, Any] = {"n": samples, "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
     blocks = [asked[start : start + block] for start in range(0, len(asked), block)]
     plain = temperature == 1.0 and top_p == 1.0
@@ -165,7 +168,7 @@ def condition(
                     return Responses.from_generations(made, samples, own=False)
                 return Responses.from_generations(made, samples, _reference_log_probs(model, made))
 
-            parts.append(store.cell(key, make))
+            parts.append(stores[name].cell(key, make))
             done += 1
         found[name] = Responses.joined(parts)
     if progress is not None:

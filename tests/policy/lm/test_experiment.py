@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -19,8 +20,10 @@ import pluralism.policy.lm.experiment_cells as cells
 from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import DataError, ModelFileError, UsageError
 from pluralism.models import BradleyTerry
+from pluralism.policy.lm.conditioning.best_of_n import BestOfN, WelfareBestOfN
+from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
 from pluralism.policy.lm.experiment import REFERENCE
-from pluralism.policy.lm.experiment_facts import facts_of
+from pluralism.policy.lm.experiment_facts import facts_for, facts_of
 from pluralism.policy.lm.experiment_run import condition
 
 
@@ -98,6 +101,50 @@ def test_a_folder_belongs_to_its_settings(tmp_path):
     (tmp_path / "out" / cells.RECORD).write_text("{")
     with pytest.raises(ModelFileError, match="cannot be read"):
         plain.run(tmp_path / "out")
+
+
+def best_of(groups):
+    model = plain.PlainModel()
+    rewards = {group: plain.count_word(plain.WORDS[k]) for k, group in enumerate(groups)}
+    return BestOfN(SinglePolicy(model, groups), rewards, 4)
+
+
+def test_a_group_can_join(tmp_path):
+    few = plain.run(tmp_path / "out", conditioners=[best_of(("a", "b"))])
+    stamps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / cells.CELLS).iterdir()}
+    every = plain.run(tmp_path / "out", conditioners=[best_of(plain.GROUPS)])
+    later = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / cells.CELLS).iterdir()}
+    assert stamps.items() <= later.items()
+    assert len(later) - len(stamps) == 4
+    assert few.scores.diagonals == ()
+    assert len(every.scores.diagonals) == 1
+    for name in few.responses:
+        assert every.responses[name].texts == few.responses[name].texts
+    with pytest.raises(UsageError, match=r"conditioner best of 4/a\.n was 4 and is 5"):
+        plain.run(tmp_path / "out", conditioners=[dataclasses.replace(best_of(("a",)), n=5, name="best of 4")])
+
+
+def test_what_a_group_depends_on_without_others():
+    best = best_of(plain.GROUPS)
+    assert facts_for(best, "a")["rewards"] == facts_of(best.rewards["a"])
+    assert facts_for(best, "a") == facts_for(best_of(("a",)), "a")
+    # one answer for everybody depends on what everybody wants
+    fair = WelfareBestOfN(best.base, best.rewards, 4)
+    assert set(facts_for(fair, "a")["rewards"]) == set(plain.GROUPS)
+    assert facts_for(plain.Leaning(), "a") == facts_of(plain.Leaning())
+
+
+def test_a_condition_that_fails_leaves_no_facts(tmp_path):
+    class Failing(plain.Leaning):
+        def generate(self, prompts, group, **options):
+            raise UsageError("max_tokens is too much.", fix="Ask for less.")
+
+    with pytest.raises(UsageError, match="too much"):
+        plain.run(tmp_path / "out", conditioners=[Failing(9.0, name="more")])
+    mended = plain.run(tmp_path / "out", conditioners=[plain.Leaning(2.0, name="more")])
+    assert "more/a" in mended.responses
+    with pytest.raises(UsageError, match=r"prompts\.number was 11 and is 10"):
+        plain.run(tmp_path / "out", prompts=plain.PROMPTS[:-1])
 
 
 def test_a_damaged_cell_is_made_again(tmp_path, caplog):
