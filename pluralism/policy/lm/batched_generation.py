@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float64
 
 from pluralism.errors import UsageError
+from pluralism.models.settings import is_whole
 from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows, token_budget
 from pluralism.policy.lm.token_draws import Draws, Raw
 
@@ -47,10 +48,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, value, good, fix in (
-            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "It is 1 or more."),
+            ("max_tokens", self.max_tokens, is_whole(self.max_tokens), "It is a whole number from 1."),
             ("temperature", self.temperature, 0 <= self.temperature < np.inf, "It is 0 (greedy) or more."),
             ("top_p", self.top_p, 0 < self.top_p <= 1, "It is above 0 and at most 1."),
-            ("top_k", self.top_k, self.top_k >= 0, "It is 0 (all tokens) or more."),
+            ("top_k", self.top_k, is_whole(self.top_k, least=0), "It is 0 (all tokens) or more."),
         ):
             if not good:
                 raise UsageError(f"{name}={value!r} is not possible.", fix=fix)

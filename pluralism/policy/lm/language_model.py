@@ -28,6 +28,7 @@ from pluralism.llm.causal_lm import (
 )
 from pluralism.llm.device import choose_device, choose_dtype
 from pluralism.llm.pretrained import quiet
+from pluralism.models.settings import is_whole
 from pluralism.policy.lm.batched_generation import Sampling, continue_tokens
 from pluralism.policy.lm.generations import Generations
 from pluralism.policy.lm.library_warnings import without_rename_warnings
@@ -47,6 +48,8 @@ BASE_TEMPLATE = (
 )
 """A chat template for base models that have none: roles by name, and the end token after each turn."""
 
+_ANSWER = "An answer."
+
 System = str | None | Sequence[str | None]
 Examples = Sequence[tuple[str, str]]
 
@@ -60,14 +63,14 @@ class LanguageModel:
     network : transformers model
         With a language-model head; a PEFT model is one too.
     tokenizer : transformers tokenizer
-        With a chat template. Without a padding token, it pads with the one that ends an answer.
+        With a chat template and a token that ends a text. One without a padding token is copied, and pads with that.
     name : str
         For reports.
 
     Raises
     ------
     LanguageModelError
-        The tokenizer has no chat template.
+        The tokenizer has no chat template, or no token that ends a text.
     """
 
     network: Any
@@ -80,8 +83,15 @@ class LanguageModel:
                 f"The tokenizer of {self.name!r} has no chat template; is it one of a base model?",
                 fix="Set tokenizer.chat_template; pluralism.policy.lm.BASE_TEMPLATE serves base models.",
             )
+        if self.tokenizer.eos_token_id is None:
+            raise LanguageModelError(
+                f"The tokenizer of {self.name!r} has no token that ends a text, so no answer would end.",
+                fix="Set tokenizer.eos_token to one of its tokens.",
+            )
         if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
+            padding = copy.deepcopy(self.tokenizer)
+            padding.pad_token = padding.eos_token
+            object.__setattr__(self, "tokenizer", padding)
 
     @classmethod
     def load(
@@ -148,6 +158,8 @@ class LanguageModel:
             The model has an adapter that cannot be merged, such as a prompt.
         """
         place, network = Path(folder), self.network
+        if not hasattr(network, "save_pretrained"):
+            raise UsageError(f"{self.name!r} has no weights of its own.", fix="Save the models that it is made of.")
         if hasattr(network, "merge_and_unload"):
             network = copy.deepcopy(network).merge_and_unload()
         elif hasattr(network, "get_base_model"):
@@ -180,6 +192,18 @@ class LanguageModel:
         return end_tokens(self.network, self.tokenizer)
 
     @cached_property
+    def end(self) -> int:
+        """The token that ends an answer in the chat template; that of texts where the template shows none."""
+        spoken = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": _ANSWER}]
+        try:
+            whole = str(self.tokenizer.apply_chat_template(spoken, tokenize=False))
+        except Exception:  # a template may raise anything: it is a program
+            whole = ""
+        _, found, after = whole.rpartition(_ANSWER)
+        shown = token_ids(self.tokenizer, after) if found else []
+        return next((token for token in shown if token in self.ends), int(self.tokenizer.eos_token_id))
+
+    @cached_property
     def n_parameters(self) -> int:
         """How many weights there are."""
         return sum(weights.numel() for weights in self.network.parameters())
@@ -200,12 +224,14 @@ class LanguageModel:
         LanguageModelError
             The template does not take these messages.
         """
-        if not isinstance(prompt, str):
-            raise UsageError(f"A prompt is a str, not {type(prompt).__name__}.", fix="Pass texts.")
         said = [] if system is None else [("system", system)]
         for asked, answered in examples:
             said += [("user", asked), ("assistant", answered)]
-        spoken = [{"role": role, "content": self._harmless(text)} for role, text in [*said, ("user", prompt)]]
+        said.append(("user", prompt))
+        wrong = [text for _, text in said if not isinstance(text, str)]
+        if wrong:
+            raise UsageError(f"A prompt is a str, not {type(wrong[0]).__name__}.", fix="Pass texts.")
+        spoken = [{"role": role, "content": self._harmless(text)} for role, text in said]
         try:
             return str(self.tokenizer.apply_chat_template(spoken, tokenize=False, add_generation_prompt=True))
         except Exception as cause:  # a template may raise anything: it is a program
@@ -227,8 +253,7 @@ class LanguageModel:
         end : bool
             Whether the end belongs to it.
         """
-        last = self.tokenizer.eos_token_id
-        return token_ids(self.tokenizer, self._harmless(response)) + ([last] if end and last is not None else [])
+        return token_ids(self.tokenizer, self._harmless(response)) + ([self.end] if end else [])
 
     def generate(
         self,
@@ -282,8 +307,12 @@ class LanguageModel:
             A prompt and `max_tokens` are more than the model reads.
         """
         sampling = Sampling(max_tokens, temperature, top_p, top_k)
-        if n < 1 or (batch_size is not None and batch_size < 1):
-            raise UsageError("n and batch_size are 1 or more.", fix="Pass n=1, and leave batch_size out.")
+        if not is_whole(n) or not (batch_size is None or is_whole(batch_size)):
+            raise UsageError("n and batch_size are whole numbers from 1.", fix="Pass n=1, and leave batch_size out.")
+        if not hasattr(self.network, "generate"):
+            raise UsageError(
+                f"{self.name!r} scores texts and writes none.", fix="To write by a contrast, use ContrastiveDecoding."
+            )
         asked = self._prompts(prompts, system, examples, room=max_tokens)
         with reporter(progress, "Generating") as report:
             tokens, log_probs = continue_tokens(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Float
 
+from pluralism.errors import LanguageModelError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,7 +48,18 @@ class Draws:
         self.log_probs: list[Any] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores of 0 for the token that is drawn, and -inf for all others."""
+        """Scores of 0 for the token that is drawn, and -inf for all others.
+
+        Raises
+        ------
+        LanguageModelError
+            Nothing can be drawn: scores are not finite.
+        """
+        if not bool(scores.amax(dim=-1).isfinite().all()):
+            raise LanguageModelError(
+                "The scores of the next token are not finite.",
+                fix="Look whether the weights are finite; a temperature or a strength nearer to 1 may help.",
+            )
         if self.uniforms is None:
             token = scores.argmax(dim=-1, keepdim=True)
         else:

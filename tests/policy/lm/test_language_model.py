@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 
@@ -209,6 +210,52 @@ def test_a_saved_model_is_loaded_by_us_and_by_transformers(tiny_lm, folder):
     assert f"{tiny_lm.n_parameters:,} parameters in float32 on cpu" in repr(loaded)
 
 
+def other_tokenizer(model, **changes):
+    """A copy of the tokenizer with other tokens or another template."""
+    tokenizer = copy.deepcopy(model.tokenizer)
+    for name, value in changes.items():
+        setattr(tokenizer, name, value)
+    return tokenizer
+
+
+def test_an_answer_ends_as_the_chat_template_ends_it(tiny_lm):
+    """Many templates end turns by another token than the one that ends texts: Gemma's, for one."""
+    turn, text = (tiny_lm.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|endoftext|>"))
+    template = tiny_lm.tokenizer.chat_template
+    for shown, expected in (
+        (template, turn),
+        (template.replace("<|im_end|>", " <|im_end|>\n"), turn),
+        (template.replace("<|im_end|>", ""), text),
+        ("{{ raise_exception('no') }}", text),
+    ):
+        tokenizer = other_tokenizer(tiny_lm, eos_token="<|endoftext|>", chat_template=shown)
+        model = LanguageModel(tiny_lm.network, tokenizer, "two ends")
+        assert model.response_tokens("Yes.") == [*tiny_lm.response_tokens("Yes.", end=False), expected]
+    assert tiny_lm.end == turn
+
+
+def test_a_tokenizer_without_padding_is_copied_and_one_without_an_end_refused(tiny_lm):
+    given = other_tokenizer(tiny_lm, pad_token=None)
+    model = LanguageModel(tiny_lm.network, given, "no padding")
+    assert given.pad_token is None and model.pad == tiny_lm.tokenizer.eos_token_id
+    np.testing.assert_allclose(model.log_probs(ASKED, SAID).total, tiny_lm.log_probs(ASKED, SAID).total, atol=1e-4)
+    with pytest.raises(LanguageModelError, match="no token that ends a text"):
+        LanguageModel(tiny_lm.network, other_tokenizer(tiny_lm, eos_token=None), "endless")
+
+
+def test_scores_that_are_not_finite_are_named(tiny_lm):
+    import torch
+
+    with pytest.raises(LanguageModelError, match="not finite"):
+        tiny_lm.generate(PROMPTS, temperature=1e-45)
+    spoilt = tiny_lm.copy()
+    with torch.no_grad():
+        spoilt.network.model.norm.weight.fill_(torch.nan)
+    for temperature in (0.0, 1.0):
+        with pytest.raises(LanguageModelError, match="not finite"):
+            spoilt.generate(PROMPTS, temperature=temperature)
+
+
 def test_adapters_are_put_on_and_merged(tiny_lm, folder, tmp_path):
     import peft
     import torch
@@ -320,7 +367,16 @@ def test_what_cannot_be_asked_is_named(tiny_lm):
         tiny_lm.generate(PROMPTS, max_tokens=512)
     with pytest.raises(LanguageModelError, match="reads 512 tokens"):
         tiny_lm.log_probs(PROMPTS[:1], ["why " * 600])
-    for options in ({"temperature": -1}, {"top_p": 0}, {"top_k": -1}, {"max_tokens": 0}, {"n": 0}, {"batch_size": 0}):
+    wrong = (
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_k": -1},
+        {"max_tokens": 0},
+        {"n": 0},
+        {"n": 1.5},
+        {"batch_size": 0},
+    )
+    for options in (*wrong, {"system": [3] * 4}):
         with pytest.raises(UsageError):
             tiny_lm.generate(PROMPTS, **options)
 
