@@ -67,6 +67,16 @@ class ContrastiveTeacher(torch.nn.Module):
         return self.policy.config
 
     @property
+    def generation_config(self) -> Any:
+        """That of the policy's network: which tokens end an answer is read from it."""
+        return self.policy.generation_config
+
+    @property
+    def dtype(self) -> Any:
+        """The number format of the policy's weights."""
+        return self.policy.dtype
+
+    @property
     def device(self) -> Any:
         """Where the policy's weights are."""
         return self.policy.device

@@ -125,10 +125,10 @@ class ExamplePool:
             if len(chosen) == n:
                 break
         if not chosen:
+            own = all(one == prompt for one in self.prompts)
             raise UsageError(
-                f"No example of {len(self)} fits"
-                + (f" into {budget} tokens." if budget else ": all are of the prompt."),
-                fix="Raise the budget, or give a pool with shorter and with other examples.",
+                "All examples are of the prompt itself." if own else f"No example of {len(self)} fits into the budget.",
+                fix="Give examples of other prompts." if own else "Raise the budget, or give shorter examples.",
             )
         return tuple(reversed(chosen))
 

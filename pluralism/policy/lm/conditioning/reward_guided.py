@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pluralism.errors import UsageError
 from pluralism.policy.lm.conditioning.conditioner import check_groups, known_group
 from pluralism.policy.lm.conditioning.reward_calls import Reward
 from pluralism.policy.lm.conditioning.reward_guidance import Others, RewardGuidance, check_guidance
@@ -61,6 +62,10 @@ class RewardGuided:
     def __post_init__(self) -> None:
         check_groups(tuple(self.rewards))
         check_guidance(self.strength, self.top_k, self.lookahead, self.others)
+        if self.system is not None and set(self.system) != set(self.rewards):
+            raise UsageError(
+                "System messages and rewards are of different groups.", fix="Give one of each to each group."
+            )
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pluralism.errors import UsageError
 from pluralism.policy.lm.batched_generation import has_virtual_tokens
 from pluralism.policy.lm.conditioning.step_log_probs import StepLogProbs
 from pluralism.policy.lm.generations import Generations
@@ -87,6 +88,8 @@ def _in_parts(
     rng: RNG,
 ) -> Generations:
     """Prompts of one key together, and their rows in the order of the prompts again."""
+    if isinstance(prompts, str):
+        raise UsageError("There are no prompts.", fix="Pass a list of texts.")
     parts: dict[Hashable, list[int]] = {}
     for k, key in enumerate(keys):
         parts.setdefault(key, []).append(k)

@@ -17,6 +17,7 @@ from pluralism.policy.lm.conditioning import (
     ContrastiveTeacher,
     adaptive_logits,
     extrapolated_logits,
+    teacher_model,
 )
 from pluralism.social_choice import Utilities
 
@@ -74,6 +75,12 @@ def test_the_teacher_is_a_module_with_logits(tiny_lm, other, kind):
     wanted = extrapolated_logits(z, against, 1.7) if kind == "fixed" else adaptive_logits(z, against, 1.7)[0]
     torch.testing.assert_close(found, wanted)
     assert not found.requires_grad
+    model = teacher_model(tiny_lm, other, contrast=kind, scale=1.7)
+    assert "float32" in repr(model)
+    with pytest.raises(UsageError, match="writes none"):
+        model.generate(PROMPTS)
+    with pytest.raises(UsageError, match="no weights of its own"):
+        model.save("nowhere")
 
 
 def test_the_teacher_leaves_its_networks_in_their_mode(tiny_lm, other):

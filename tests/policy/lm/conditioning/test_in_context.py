@@ -79,8 +79,10 @@ def test_examples_that_do_not_fit_are_passed_over():
     pool = ExamplePool(("a", "b", "c"), ("x" * 50, "x" * 5, "x" * 4), np.array([3.0, 2.0, 1.0]))
     assert pool.choose("?", 3, n_tokens=length, budget=11) == (("c", "xxxx"), ("b", "xxxxx"))
     assert pool.choose("?", 3, n_tokens=length, budget=10) == (("b", "xxxxx"),)
-    with pytest.raises(UsageError, match="into 4 tokens"):
+    with pytest.raises(UsageError, match="No example of 3 fits into the budget"):
         pool.choose("?", 3, n_tokens=length, budget=4)
+    with pytest.raises(UsageError, match="of the prompt itself"):
+        ExamplePool(("a",), ("x",), np.array([1.0])).choose("a", 3, n_tokens=length, budget=9)
 
 
 def test_wrong_pools_and_choices(pools):

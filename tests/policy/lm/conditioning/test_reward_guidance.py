@@ -165,9 +165,10 @@ def test_guidance_serves_the_group_that_it_is_for(tiny_lm):
 
 
 def test_system_messages_go_with_it(tiny_lm):
-    guided = RewardGuided(tiny_lm, {"warm": letters}, strength=0.0, system=SYSTEMS)
+    told = {"warm": SYSTEMS["warm"]}
+    guided = RewardGuided(tiny_lm, {"warm": letters}, strength=0.0, system=told)
     assert guided.generate(PROMPTS[:1], "warm", temperature=0, max_tokens=60).texts[0] == RESPONSES["warm"][0]
-    strong = RewardGuided(tiny_lm, {"warm": letters}, strength=1e-6, top_k=2, lookahead=1, system=SYSTEMS)
+    strong = RewardGuided(tiny_lm, {"warm": letters}, strength=1e-6, top_k=2, lookahead=1, system=told)
     assert strong.generate(PROMPTS[:1], "warm", temperature=0, max_tokens=60).texts[0] == RESPONSES["warm"][0]
 
 
@@ -180,6 +181,10 @@ def test_wrong_inputs(tiny_lm):
     ):
         with pytest.raises(UsageError, match=message):
             RewardGuided(tiny_lm, {"a": letters}, **options)
+    with pytest.raises(UsageError, match="different groups"):
+        RewardGuided(tiny_lm, {"a": letters}, system={"b": "x"})
+    with pytest.raises(UsageError, match="no prompts"):
+        RewardGuided(tiny_lm, {"a": letters}).generate("Who?", "a")
     with pytest.raises(UsageError, match="none of the prompts"):
         tiny_lm.generate(["Who?"], max_tokens=2, processors=[RewardGuidance(tiny_lm, PROMPTS, letters)])
     with pytest.raises(UsageError, match="no group 'z'"):
