@@ -134,6 +134,13 @@ def dpo_hardness(
     groups : sequence, optional
         The group that each pair comes from.
 
+    Raises
+    ------
+    DataError
+        If there are no pairs, or policy, reference and groups do not have the same ones.
+    UsageError
+        If beta is not above 0.
+
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,

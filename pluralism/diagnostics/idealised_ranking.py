@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["IdealisedRanking", "idealised_ranking_accuracy"]
 
 Groups = Float[np.ndarray, " groups"]
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -147,6 +148,13 @@ def idealised_ranking_accuracy(
     clip : float
         Shares are kept this far from 0 and 1, where the optimum would ignore the reference.
 
+    Raises
+    ------
+    DataError
+        If shares are not in [0, 1], arrays do not fit each other, or no group has judged a pair.
+    UsageError
+        If beta or clip is not possible.
+
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,
@@ -173,6 +181,8 @@ def idealised_ranking_accuracy(
             "A pair has no group that judged it.", where=f"pair {int(np.argmin(present)) + 1}", fix="Leave it out."
         )
     together = np.sum(np.where(said, alphas, 0.0) * voices, axis=1) / present
+    # People who are split evenly stay so when their shares are added up.
+    together = np.where(np.abs(together - 0.5) < ROUNDING, 0.5, together)
     columns = np.column_stack([together, alphas]) if several else together[:, None]
     wanted = np.sign(np.nan_to_num(columns - 0.5)) if several else np.ones_like(columns)
     bounded = np.clip(columns, clip, 1 - clip)

@@ -110,4 +110,5 @@ class PairLogProbs:
         return len(self.chosen)
 
     def __repr__(self) -> str:
-        return f"PairLogProbs({len(self):,} pairs, mean margin {np.mean(self.margin):.3f} nats)"
+        mean = f", mean margin {np.mean(self.margin):.3f} nats" if len(self) else ""
+        return f"PairLogProbs({len(self):,} pairs{mean})"

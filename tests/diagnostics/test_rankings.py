@@ -32,6 +32,11 @@ def test_ranking_by_hand():
     check_result(found, rows=3)
 
 
+def test_pairs_say_how_many_they_are():
+    assert repr(PairLogProbs([-1.0, -2.0], [-2.0, -5.0])) == "PairLogProbs(2 pairs, mean margin 2.000 nats)"
+    assert repr(PairLogProbs([], [])) == "PairLogProbs(0 pairs)"
+
+
 def test_counts_of_tokens_are_needed_for_normalising():
     found = ranking_accuracy(PairLogProbs([-1.0], [-2.0]))
     assert np.isnan(found.normalised).all() and found.accuracy[0] == 1
@@ -83,6 +88,14 @@ def test_groups_that_cannot_all_be_satisfied():
     np.testing.assert_allclose(found.ceiling, (1 + 0.75 + 0.25) / (1 + 1 + 0.25))
     assert "1 of 3 pairs cannot be ranked right for all groups" in repr(found)
     check_result(found, rows=3)
+
+
+def test_people_who_are_split_evenly_have_no_say():
+    # As floats the mean of .2, .5 and .8 is .5, and that of .3, .4 and .8 is a little above.
+    found = idealised_ranking_accuracy(
+        PairLogProbs([-1.0] * 2, [-1.0] * 2), [[0.2, 0.5, 0.8], [0.3, 0.4, 0.8]], beta=1.0
+    )
+    assert found.pairs.tolist() == [0, 2, 1, 2] and np.isnan(found.idealised[0])
 
 
 def test_one_policy_for_all_never_beats_a_groups_own_when_the_reference_is_even():
