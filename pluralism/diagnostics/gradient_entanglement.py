@@ -81,7 +81,7 @@ class Entanglement(InstrumentResult):
     @property
     def cosine(self) -> Pairs:
         """Cosine between the two gradients; NaN where one is 0."""
-        size = np.sqrt(self.chosen * self.rejected)
+        size = np.sqrt(self.chosen) * np.sqrt(self.rejected)
         return np.divide(self.inner, size, out=np.full(len(size), np.nan), where=size > 0)
 
     @property
@@ -191,6 +191,12 @@ def entanglement(
     groups : sequence, optional
         The group that each pair comes from.
 
+    Raises
+    ------
+    DataError
+        If there are no pairs, the arrays do not fit each other or are not finite, or an inner product or a squared norm
+        cannot be one.
+
     References
     ----------
     .. [1] H. Yuan et al., "A common pitfall of margin-based language model alignment: gradient entanglement",
@@ -206,16 +212,18 @@ def entanglement(
     shape = inner_product.shape
     squares = as_numbers(chosen, "chosen", shape), as_numbers(rejected, "rejected", shape)
     d = [
-        as_numbers(np.broadcast_to(np.asarray(each, dtype=np.float64), shape), name, shape)
+        as_numbers(np.full(shape, each) if np.ndim(each) == 0 else each, name, shape)
         for name, each in (("d_chosen", d_chosen), ("d_rejected", d_rejected))
     ]
     if any((each < 0).any() for each in squares):
         raise DataError("A squared norm is below 0.", fix="Pass the squares of the gradients' norms.")
-    rounding = 1e-9 * (squares[0] * squares[1])
-    if (inner_product**2 > squares[0] * squares[1] + rounding).any():
+    # By the largest norm, whose square might overflow.
+    unit = np.maximum(np.maximum(*squares), np.finfo(float).tiny)
+    beyond = (inner_product / unit) ** 2 - (1 + 1e-9) * (squares[0] / unit) * (squares[1] / unit)
+    if (beyond > 0).any():
         raise DataError(
             "An inner product is larger than the product of the norms.",
-            where=f"pair {int(np.argmax(inner_product**2 - squares[0] * squares[1])) + 1}",
+            where=f"pair {int(np.argmax(beyond)) + 1}",
             fix="Pass squared norms of the same gradients.",
         )
     splits(groups, len(inner_product))

@@ -147,6 +147,11 @@ def test_a_reference_enters_the_pull_of_dpo(tiny_lm):
 def test_bad_input_is_refused(tiny_lm):
     with pytest.raises(DataError, match="larger than the product"):
         entanglement([3.0], [1.0], [1.0])
+    with pytest.raises(DataError, match="d_chosen has shape"):
+        entanglement([0.0], [1.0], [1.0], d_chosen=[1.0, 2.0])
+    with pytest.raises(DataError, match="d_rejected has NaN"):
+        entanglement([0.0], [1.0], [1.0], d_rejected=np.nan)
+    assert entanglement([1e200], [1e200], [1e201]).cosine[0] == pytest.approx(10**-0.5)
     with pytest.raises(DataError, match="below 0"):
         entanglement([0.0], [-1.0], [1.0])
     with pytest.raises(UsageError, match="no loss 'ppo'"):
