@@ -96,6 +96,13 @@ def deception_score(
         The group that the aim of each item belongs to.
     level : float
 
+    Raises
+    ------
+    DataError
+        If the arrays do not fit each other, or there is no item to count.
+    UsageError
+        If the level is no coverage.
+
     References
     ----------
     .. [1] W. Yang et al., "Super(ficial)-alignment: strong models may deceive weak models in weak-to-strong
@@ -108,7 +115,7 @@ def deception_score(
     >>> found.score, found.tax
     (array([0.5]), array([0.]))
     """
-    n = len(np.asarray(known_strong))
+    n = np.asarray(known_strong).size
     given = (known_strong, known_weak, correct_alone, correct_conflict)
     names = ("known_strong", "known_weak", "correct_alone", "correct_conflict")
     strong, weak, alone, conflict = (as_flags(each, name, n) for each, name in zip(given, names, strict=True))

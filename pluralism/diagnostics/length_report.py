@@ -124,6 +124,11 @@ def length_and_kl(
         Lengths of the reference's own answers to the same prompts.
     rewards : array of shape (answers,), optional
 
+    Raises
+    ------
+    DataError
+        If the arrays do not fit each other or are not finite, or an answer has no token.
+
     References
     ----------
     .. [1] K. Ahrabian et al., "The hitchhiker's guide to human alignment with \*PO", arXiv:2407.15229.
@@ -139,7 +144,12 @@ def length_and_kl(
     base, tokens = as_numbers(log_reference, "log_reference", shape), as_numbers(n_tokens, "n_tokens", shape)
     codes = np.asarray(prompt)
     reward = None if rewards is None else as_numbers(rewards, "rewards", shape)
-    usual = float("nan") if reference_tokens is None else float(as_numbers(reference_tokens, "reference_tokens").mean())
+    usual = float("nan")
+    if reference_tokens is not None:
+        lengths = as_numbers(reference_tokens, "reference_tokens")
+        if not lengths.size or lengths.min() < 1:
+            raise DataError("An answer of the reference has no token, or there is none.", fix="Give lengths from 1.")
+        usual = float(lengths.mean())
     if codes.shape != shape:
         raise DataError("prompt does not fit the answers.", fix="Give the number of the prompt of each.")
     rows = splits(conditions, len(policy))

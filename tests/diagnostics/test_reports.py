@@ -108,6 +108,13 @@ def test_bad_input_is_refused(tiny_lm):
         deception_score([True], [True], [True], [False])
     with pytest.raises(DataError, match="booleans"):
         deception_score([0.5], [True], [True], [False])
+    with pytest.raises(DataError, match="booleans"):
+        deception_score(True, True, True, True)
+    for lengths in ([], [0]):
+        with pytest.raises(DataError, match="reference has no token"):
+            length_and_kl([-1.0], [-1.0], [1], [0], reference_tokens=lengths)
+    with pytest.raises(DataError, match="no token"):
+        length_and_kl([-1.0], [-1.0], [0], [0])
     with pytest.raises(DataError, match="prompt does not fit"):
         length_and_kl([-1.0], [-1.0], [1], [0, 1])
     with pytest.raises(UsageError, match="no policy"):
