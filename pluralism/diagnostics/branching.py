@@ -89,7 +89,7 @@ class BranchingFactor(InstrumentResult):
         )
 
     def plot(self, ax: Axes | None = None, *, label: str | None = None, colour: str = FOCUS) -> Axes:
-        """Draw the branching factor by position; several can be drawn on the same axes.
+        """Draw the branching factor by position, and the mean over prompts dashed; several fit on the same axes.
 
         Positions that fewer than one answer in twenty reach are left out.
         """
@@ -98,7 +98,7 @@ class BranchingFactor(InstrumentResult):
         places = np.arange(1, len(self.position) + 1)
         ax.plot(places[often], self.position[often], color=colour, linewidth=1.4, label=label)
         ax.axhline(self.mean, color=colour, linewidth=0.9, alpha=0.5, linestyle=(0, (4, 3)))
-        tidy(ax, grid="y", xlabel="position, tokens", ylabel="branching factor")
+        tidy(ax, grid="y", xlabel="position, tokens", ylabel="branching factor (dashed: mean)")
         return ax
 
 

@@ -93,7 +93,8 @@ class UtilityFront(InstrumentResult):
                 ax.hlines(y[rows], front.low[rows, 0], front.high[rows, 0], colors=colour, alpha=0.4, linewidth=1.2)
                 ax.vlines(x[rows], front.low[rows, 1], front.high[rows, 1], colors=colour, alpha=0.4, linewidth=1.2)
             ax.plot(x[rows], y[rows], marker, color=colour, markersize=6, markeredgewidth=0)
-        for name, place in zip(self.policies, front.mean, strict=True):
+        names, places = ("reference", *self.policies), (front.reference, *front.mean)
+        for name, place in zip(names, places, strict=True):
             ax.annotate(
                 name.replace("$", r"\$"), place, xytext=(5, 4), textcoords="offset points", fontsize=FONT_SIZE - 1,
                 color=INK,
@@ -103,10 +104,11 @@ class UtilityFront(InstrumentResult):
     def _plot_lines(self, ax: Axes) -> None:
         front, places = self.front, np.arange(len(self.front.attributes))
         ax.plot(places, front.reference, "x--", color=INK, markersize=5, linewidth=0.9)
-        for name, values, kept in zip(self.policies, front.mean, front.on_front, strict=True):
+        for values, kept in zip(front.mean, front.on_front, strict=True):
             ax.plot(
                 places, values, "o-" if kept else "D-", color=FOCUS if kept else POOLED, markersize=4, linewidth=1.2
             )
+        for name, values in zip(("reference", *self.policies), (front.reference, *front.mean), strict=True):
             ax.annotate(
                 name.replace("$", r"\$"), (places[-1], values[-1]), xytext=(6, 0), textcoords="offset points",
                 va="center", fontsize=FONT_SIZE - 1, color=INK,

@@ -100,7 +100,8 @@ class OverOptimisation(InstrumentResult):
             ("mass", self.mass, self.mass_band, POOLED, "s"),
         )
         for name, values, (low, high), colour, marker in shown:
-            middle = 0.5 * (low + high)
+            # A model that was sure of everything from the start has nothing to be compared with.
+            middle = 0.5 * (low + high) or 1.0
             ax.axhspan(low / middle, high / middle, color=colour, alpha=0.12, linewidth=0)
             ax.plot(self.steps, values / middle, marker + "-", color=colour, markersize=3.5, linewidth=1.2, label=name)
             raised = [alarm for alarm in self.alarms if alarm.measure == name]
@@ -145,6 +146,13 @@ def over_optimisation(
     patience : int
         How many measurements in a row must be below the band for an alarm.
 
+    Raises
+    ------
+    DataError
+        If the arrays do not fit each other or are not finite, or steps do not rise.
+    UsageError
+        If a setting cannot work.
+
     References
     ----------
     .. [1] Z. Shi et al., "Understanding likelihood over-optimisation in direct alignment algorithms", arXiv:2410.11677.
@@ -165,8 +173,9 @@ def over_optimisation(
         raise DataError("Steps, entropy and mass do not fit.", fix="Give one of each for a measurement.")
     if (np.diff(when) <= 0).any():
         raise DataError("Steps do not rise.", fix="Sort the measurements, one for each step.")
-    if baseline < 1 or patience < 1 or not slack >= 0:
-        raise UsageError("baseline and patience are at least 1, slack at least 0.", fix="Leave them out.")
+    whole = all(isinstance(each, (int, np.integer)) and each >= 1 for each in (baseline, patience))
+    if not whole or not 0 <= slack < np.inf:
+        raise UsageError("baseline and patience are whole numbers from 1, slack is at least 0.", fix="Leave them out.")
     bands, alarms = {}, []
     for name, series in values.items():
         first = series[:baseline]

@@ -23,7 +23,7 @@ from pluralism.diagnostics.cluster_separation import (
 )
 from pluralism.diagnostics.instrument_result import InstrumentResult
 from pluralism.errors import DataError, UsageError
-from pluralism.figures import FOCUS, INK, POOLED, own_axes, tidy, tidy_legend
+from pluralism.figures import FOCUS, POOLED, own_axes, tidy, tidy_legend
 from pluralism.random import RNG, as_generator
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ class AlignmentQuality(InstrumentResult):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the null distribution, the value, and its interval."""
-        ax = own_axes(ax, 5.0, 3.0)
+        ax = own_axes(ax, 5.0, 3.2)
         counts, _, _ = ax.hist(self.null, bins=30, color=POOLED, alpha=0.6, label="labels permuted")
         top = float(np.max(counts))
-        ax.axvline(self.value, color=FOCUS, linewidth=1.6, label="observed")
+        observed = f"observed: z = {self.z:.1f}, p = {self.p:.3g}; probe AUC {self.probe_auc:.2f}"
+        ax.plot([self.value] * 2, [0.0, top], color=FOCUS, linewidth=1.6, label=observed)
         ax.hlines(0.5 * top, self.low, self.high, colors=FOCUS, linewidth=1.6, alpha=0.55)
+        # The legend stands above everything that is drawn.
+        ax.set_ylim(0, 1.35 * top)
+        ax.locator_params(axis="y", integer=True)
         tidy(ax, grid="y", xlabel="alignment quality index", ylabel="permutations")
-        ax.annotate(
-            f"z = {self.z:.1f}, p = {self.p:.3g}\nprobe AUC {self.probe_auc:.2f}",
-            (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8.5, color=INK,
-        )  # fmt: skip
         tidy_legend(ax, loc="upper left")
         return ax
 

@@ -111,12 +111,13 @@ class TokenShift(InstrumentResult):
         """Draw the share of each kind by position."""
         ax = own_axes(ax, 5.4, 3.2)
         table = self.by_position()
-        place = table["position"].to_numpy()
-        layers = [table[name].to_numpy() for name in KINDS]
-        ax.stackplot(
-            place, *layers, labels=KINDS, colors=(FOCUS, POOLED, group_colour(1)), alpha=0.75, step="mid", linewidth=0
-        )
-        ax.set_xlim(place[0] - 0.5, place[-1] + 0.5)
+        edges = np.arange(table.num_rows + 1) + 0.5
+        below = np.zeros(table.num_rows)
+        for name, colour in zip(KINDS, (FOCUS, POOLED, group_colour(1)), strict=True):
+            upto = below + table[name].to_numpy()
+            ax.stairs(upto, edges, baseline=below, fill=True, color=colour, alpha=0.75, linewidth=0, label=name)
+            below = upto
+        ax.set_xlim(edges[0], edges[-1])
         ax.set_ylim(0, 1)
         tidy(ax, xlabel="position, tokens", ylabel="share of tokens")
         tidy_legend(ax, loc="center left", bbox_to_anchor=(1.0, 0.5))

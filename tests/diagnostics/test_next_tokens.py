@@ -183,6 +183,11 @@ def test_kinds_of_ranks_by_hand():
     assert found.most_shifted().to_pylist() == [{"token": "c", "shifted": 2, "chosen": 2, "share": 1.0}]
     assert found.by_position().to_pydict()["shifted"] == [0.0, 0.5, 1.0]
     assert found.by_position().to_pydict()["answers"] == [2, 2, 1]
+    # All of a position is drawn, also of the only one.
+    one = token_shift_of_ranks([[1], [4]], [[0.9], [0.01]], [["a"], ["b"]]).plot()
+    spans = [patch.get_path().get_extents() for patch in one.patches]
+    np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [[0.5, 1.5]] * 3)
+    assert [(span.y0, span.y1) for span in spans] == [(0, 0.5), (0.5, 0.5), (0.5, 1)]
 
 
 def test_bad_input_is_refused(tiny_lm, answers):

@@ -34,6 +34,10 @@ def test_the_band_and_its_alarms_by_hand():
     check_result(found, rows=6)
 
 
+def test_a_model_that_was_always_sure_can_be_drawn():
+    check_result(over_optimisation([0, 1], [0.0, 0.0], [1.0, 1.0], slack=0.0), rows=2)
+
+
 def test_rising_entropy_raises_no_alarm():
     assert over_optimisation([0, 1, 2], [1.0, 2.0, 3.0], [0.5, 0.6, 0.7], baseline=1).alarms == ()
 
@@ -152,8 +156,9 @@ def test_bad_input_is_refused(tiny_lm):
         over_optimisation([0, 0], [1.0, 1.0], [1.0, 1.0])
     with pytest.raises(DataError, match="do not fit"):
         over_optimisation([0], [1.0, 1.0], [1.0, 1.0])
-    with pytest.raises(UsageError, match="slack"):
-        over_optimisation([0], [1.0], [1.0], slack=-0.1)
+    for setting in ({"slack": -0.1}, {"baseline": 1.5}, {"patience": 0}):
+        with pytest.raises(UsageError, match="slack"):
+            over_optimisation([0], [1.0], [1.0], **setting)
 
 
 @pytest.mark.slow
