@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-__all__ = ["evaluating", "plan_rows", "read_tokens", "score_tokens", "token_budget"]
+__all__ = ["evaluating", "logits_option", "plan_rows", "read_tokens", "score_tokens", "token_budget"]
 
 _LOGITS = 2**28
 """Logits that one batch may have: 1 GiB in float32."""
@@ -122,8 +122,7 @@ def _read(
     # Padding stands on the right, where a causal model does not see it; without a mask attention takes its fast path.
     ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=network.device)
     kept = longest - min(map(len, prompts)) + 1
-    options = {"logits_to_keep": kept} if _keeps_some_logits(network) else {}
-    output = network(input_ids=ids, use_cache=False, return_dict=True, **options)
+    output = network(input_ids=ids, use_cache=False, return_dict=True, **logits_option(network, kept))
     # From the end: virtual tokens of a prompt adapter stand before the first.
     logits = output.logits[:, -kept:-1].float()
     values = measure(logits, ids[:, longest - kept + 1 :]).cpu().double().numpy()
@@ -132,6 +131,16 @@ def _read(
         yield values[:, k, first : first + len(row) - len(prompt)].copy()
 
 
-def _keeps_some_logits(network: Any) -> bool:
+def logits_option(network: Any, kept: int) -> dict[str, int]:
+    """The option with which a network computes the logits of the last places alone, where it has one.
+
+    Of long rows over a large vocabulary the others would take gigabytes.
+
+    Parameters
+    ----------
+    network : transformers model
+    kept : int
+        How many places.
+    """
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
-    return "logits_to_keep" in inspect.signature(base.forward).parameters
+    return {"logits_to_keep": kept} if "logits_to_keep" in inspect.signature(base.forward).parameters else {}

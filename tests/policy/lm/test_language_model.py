@@ -372,6 +372,7 @@ def test_what_cannot_be_asked_is_named(tiny_lm):
         {"top_p": 0},
         {"top_k": -1},
         {"max_tokens": 0},
+        {"max_tokens": 2.5},
         {"n": 0},
         {"n": 1.5},
         {"batch_size": 0},

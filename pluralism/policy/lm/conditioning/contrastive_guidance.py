@@ -10,7 +10,7 @@ import torch
 from pluralism.policy.lm.batched_generation import has_virtual_tokens
 from pluralism.policy.lm.conditioning.contrastive_logits import Contrast, check_contrast, contrast
 from pluralism.policy.lm.conditioning.prompt_rows import PromptRows
-from pluralism.policy.lm.teacher_forcing import evaluating
+from pluralism.policy.lm.teacher_forcing import evaluating, logits_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +85,7 @@ class ContrastiveGuidance:
             past_key_values=self._cache,
             use_cache=True,
             return_dict=True,
+            **logits_option(self.network, 1),
         )
         self._cache = output.past_key_values
         return output.logits[:, -1]
@@ -94,7 +95,8 @@ class ContrastiveGuidance:
         logits: Any = None
         for start in self._starts.unique().tolist():
             rows = self._starts == start
-            found = self.network(input_ids=ids[rows, start:], use_cache=False, return_dict=True).logits[:, -1]
+            last = logits_option(self.network, 1)
+            found = self.network(input_ids=ids[rows, start:], use_cache=False, return_dict=True, **last).logits[:, -1]
             logits = found.new_empty(len(ids), found.shape[1]) if logits is None else logits
             logits[rows] = found
         return logits

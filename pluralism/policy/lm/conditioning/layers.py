@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float64
 
 from pluralism.errors import LanguageModelError, UsageError
-from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows, token_budget
+from pluralism.policy.lm.teacher_forcing import evaluating, logits_option, plan_rows, token_budget
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +102,7 @@ def mean_activations(
     with torch.inference_mode(), evaluating(network), changed_layer(network, layer, keep):
         for batch in plan_rows(lengths, lambda rows, length: rows * length <= budget):
             ids, mask = padded([[*prompts[k], *responses[k]] for k in batch], model)
-            network(input_ids=ids, attention_mask=mask, use_cache=False)
+            network(input_ids=ids, attention_mask=mask, use_cache=False, **logits_option(network, 1))
             hidden = kept.pop().float().cpu().double()
             for row, k in enumerate(batch):
                 # From the end: virtual tokens of a prompt adapter stand before the first.

@@ -12,6 +12,7 @@ from tiny_lm import PROMPTS, RESPONSES
 from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.conditioning import (
     ContrastiveDecoding,
+    ContrastiveGuidance,
     RewardGuided,
     SteeringVector,
     attribute_margin,
@@ -103,3 +104,18 @@ def test_guidance_is_greedy_in_what_it_reaches(tiny_lm, two, kind):
             ]
             written.append(int(top.indices[int(np.argmax(scores))]))
         assert made.tokens[k] == tuple(written)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "prompt"])
+def test_logits_of_the_last_place_alone_are_computed_where_no_other_is_read(tiny_lm, two, kind):
+    model = {"llama": tiny_lm, "gpt2": two[0], "prompt": adapted(tiny_lm, "prompt")}[kind]
+    places = []
+
+    def note(module, inputs, output):
+        places.append(output.shape[1])
+
+    handle = model.network.get_output_embeddings().register_forward_hook(note)
+    SteeringVector.from_pairs(model, PROMPTS, RESPONSES["warm"], RESPONSES["plain"])
+    ContrastiveGuidance(tiny_lm, model, PROMPTS)._logits(torch.tensor([tiny_lm.prompt_tokens(PROMPTS[0])]))
+    handle.remove()
+    assert set(places) == {1}
