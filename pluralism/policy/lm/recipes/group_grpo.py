@@ -16,6 +16,7 @@ from pluralism.policy.lm.adapter_settings import PromptTuning
 from pluralism.policy.lm.dual_weights import DualWeights
 from pluralism.policy.lm.recipes.dual_weight_callback import dual_weight_callback
 from pluralism.policy.lm.recipes.group_rewards import Anchor, GroupRewards, Score, group_values
+from pluralism.policy.lm.recipes.padded_positions import count_positions
 from pluralism.policy.lm.recipes.quiet_trainer import quiet_trainer, silence
 from pluralism.policy.lm.recipes.recipe import Recipe
 from pluralism.policy.lm.recipes.training_rows import answered
@@ -272,9 +273,11 @@ def _trainer_class() -> type:
             # else it would load a reference by the name of the model, which need not be anywhere
             args.beta = 0.0
         base.__init__(self, args=args, **options)
+        count_positions(self.model)
         if reference is not None:
             args.beta = self.beta = price
             utils.add_fused_lm_head(reference, temperature=self.temperature)
+            count_positions(reference)
             self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def tokenize(self: Any, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny_lm as models
@@ -126,6 +128,27 @@ def test_the_kl_of_an_adapter_is_from_the_network_without_it(tiny_lm, tmp_path):
     assert hasattr(trained.network, "peft_config")
     with pytest.raises(UsageError, match="beta=0"):
         recipe(beta=0.0).train(tiny_lm, DATA, tmp_path / "none", reference=tiny_lm)
+
+
+def test_the_length_of_other_prompts_does_not_matter_where_positions_are_absolute(tiny_lm, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    special = {"bos_token_id": None, "eos_token_id": tiny_lm.tokenizer.eos_token_id}
+    sizes = {"vocab_size": len(tiny_lm.tokenizer), "n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = GPT2LMHeadModel(GPT2Config(**sizes, **special, initializer_range=0.4)).eval()
+    model = replace(tiny_lm, network=network)
+    trainer, _ = watched(recipe(samples=2, batch_size=4, temperature=1.0, unit="raw"), model, tmp_path)
+    asked = [model.prompt_tokens(prompt) for prompt in ("Why?", "Why? " * 12)]
+    longest, said = max(map(len, asked)), [5, 6, 7]
+    ids = torch.tensor([[model.pad] * (longest - len(prompt)) + prompt + said for prompt in asked])
+    there = torch.tensor([[0] * (longest - len(prompt)) + [1] * (len(prompt) + 3) for prompt in asked])
+    expected = model.token_log_probs(asked, [said, said]).total
+    for each in (trainer.model, trainer.ref_model):
+        with torch.no_grad():
+            found = trainer._get_per_token_logps_and_entropies(each, ids, there, 3)[0].sum(1)
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("welfare", ["nash", "utilitarian"])
