@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pluralism.data import Comparisons, Items
     from pluralism.models import PreferenceModel
 
-__all__ = ["HeldOutPair", "groups_by_reward", "held_out_pair", "refuse_optimised", "split_raters"]
+__all__ = ["HeldOutPair", "agreement", "groups_by_reward", "held_out_pair", "refuse_optimised", "split_raters"]
 
 RECORD = "halves.json"
 FEWEST = 2
@@ -125,7 +125,7 @@ def held_out_pair(
     UsageError
         If the model has no groups, or a group too few raters for two halves.
     DataError
-        If `judge_data` are other rows.
+        If `judge_data` are other rows, or people answer who are none of the model's.
     """
     if model.places != "groups":
         raise UsageError(
@@ -135,6 +135,14 @@ def held_out_pair(
     other = data if judge_data is None else judge_data
     if len(other) != len(data) or other.users != data.users or not np.array_equal(other.user, data.user):
         raise DataError("judge_data are not the same judgements.", fix="Only the features of their items may differ.")
+    strangers = sorted(set(data.compact().users.to_pylist()) - set(model.users_.to_pylist()))
+    if strangers:
+        raise DataError(
+            f"The model was fitted to other people: it does not know {len(strangers):,} of those who answer here, and "
+            "groups are matched by the people in them.",
+            where=", ".join(map(repr, strangers[:5])),
+            fix="Give the data that the model was fitted to.",
+        )
     seed = as_seed(rng)
     judges = split_raters(model, data, rng=seed)
     halves = (data.take(~judges[data.user]).compact(), other.take(judges[other.user]).compact())
@@ -145,13 +153,24 @@ def held_out_pair(
         group_of = aligned_groups(model, fit)
         order[group_of[group_of >= 0]] = np.flatnonzero(group_of >= 0)
         places.append(order)
-    rewards = [
-        _within_prompts(fit.reward(rows.items), rows.items)[:, order]
-        for fit, rows, order in zip(fits, (data, other), places, strict=True)
-    ]
     return HeldOutPair(
-        fits[0], fits[1], places[0], places[1], halves[0].n_users, halves[1].n_users, _correlations(*rewards)
+        fits[0],
+        fits[1],
+        places[0],
+        places[1],
+        halves[0].n_users,
+        halves[1].n_users,
+        agreement(fits[0].reward(data.items)[:, places[0]], fits[1].reward(other.items)[:, places[1]], data.items),
     )
+
+
+def agreement(
+    one: Float[np.ndarray, "items groups"], other: Float[np.ndarray, "items groups"], items: Items
+) -> Float[np.ndarray, " groups"]:
+    """Correlation of two rewards of each group within prompts, where they are identified; NaN where one is flat."""
+    a, b = _within_prompts(one, items), _within_prompts(other, items)
+    over = np.sqrt(np.sum(a**2, axis=0) * np.sum(b**2, axis=0))
+    return np.divide(np.sum(a * b, axis=0), over, out=np.full(a.shape[1], np.nan), where=over > 0)
 
 
 def split_raters(model: PreferenceModel, data: Comparisons, *, rng: RNG = 0) -> Bool[np.ndarray, " users"]:
@@ -246,11 +265,6 @@ def _within_prompts(rewards: Float[np.ndarray, "items groups"], items: Items) ->
     sums = np.zeros((int(codes.max()) + 1, rewards.shape[1]))
     np.add.at(sums, codes, rewards)
     return rewards - (sums / np.bincount(codes)[:, None])[codes]
-
-
-def _correlations(a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, " groups"]:
-    over = np.sqrt(np.sum(a**2, axis=0) * np.sum(b**2, axis=0))
-    return np.divide(np.sum(a * b, axis=0), over, out=np.full(a.shape[1], np.nan), where=over > 0)
 
 
 def _model_of(judge: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pluralism.data.simulate import simulate_mixture
@@ -90,6 +91,15 @@ def test_judges_that_were_followed_are_refused(model, pair):
     with pytest.raises(DataError, match="of the people") as caught:
         refuse_optimised(model, [pair.optimised])
     assert f"{pair.optimised_users} of the people" in str(caught.value)
+
+
+def test_data_of_other_people_are_refused(model, data):
+    few = data.take(data.user < 20).compact()
+    assert held_out_pair(model, few, rng=0).optimised_users + 10 >= 20
+    renamed = pa.array([f"somebody {name}" for name in few.users.to_pylist()], pa.large_string())
+    others = few._replace(users=renamed)
+    with pytest.raises(DataError, match="does not know 20 of those who answer"):
+        held_out_pair(model, others, rng=0)
 
 
 def test_groups_are_matched_by_their_rewards(model, data, pair):
