@@ -32,6 +32,7 @@ from pluralism.models.settings import is_whole
 from pluralism.policy.lm.batched_generation import Sampling, continue_tokens
 from pluralism.policy.lm.generations import Generations
 from pluralism.policy.lm.library_warnings import without_rename_warnings
+from pluralism.policy.lm.model_place import check_place
 from pluralism.policy.lm.recipes.quiet_trainer import kept_random_states
 from pluralism.policy.lm.sequence_log_probs import SequenceLogProbs
 from pluralism.policy.lm.teacher_forcing import score_tokens
@@ -129,15 +130,8 @@ class LanguageModel:
         LanguageModelError
             There is no such model or adapter, or it has no safetensors weights or no chat template.
         """
-        source, device = str(model), choose_device(device)
-        path = Path(model)
-        if not path.is_dir() and (path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1):
-            raise LanguageModelError(f"There is no folder {source!r}.", fix="Check the path to the model.")
-        if (path / "adapter_config.json").exists() and not (path / "config.json").exists():
-            raise LanguageModelError(
-                f"{source!r} holds an adapter, not a model.",
-                fix="Pass its base as `model`, and this folder as `adapter`.",
-            )
+        check_place(model)
+        source, path, device = str(model), Path(model), choose_device(device)
         own = None if path.is_dir() else revision
         tokenizer = load_chat_tokenizer(source, revision=own, chat_template=chat_template, extra="lm")
         if chat_template is not None:
