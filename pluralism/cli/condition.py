@@ -51,8 +51,8 @@ def condition(
         list[str] | None,
         typer.Option(
             "--method",
-            help="system, examples, best-of-n, guided, steering, adapters (a LoRA for each group), or soup (of "
-            "adapters, for everybody); may be repeated. Left out: best-of-n.",
+            help="system, examples, best-of-n, guided, steering, adapters (a LoRA for each group), contrastive "
+            "(decoding beyond these), or soup (of these, for everybody); may be repeated. Left out: best-of-n.",
             rich_help_panel=_METHOD,
         ),
     ] = None,
@@ -83,12 +83,24 @@ def condition(
     shots: Annotated[
         int, typer.Option("--shots", min=1, help="Examples before a prompt.", rich_help_panel=_METHOD)
     ] = 3,
-    strength: Annotated[
-        float, typer.Option("--strength", help="Of guided and steering.", rich_help_panel=_METHOD)
+    guidance: Annotated[
+        float, typer.Option("--guidance", help="Of guided: nats for a unit of reward.", rich_help_panel=_METHOD)
     ] = 1.0,
     lookahead: Annotated[
         int, typer.Option("--lookahead", min=0, help="Tokens that guided looks ahead.", rich_help_panel=_METHOD)
     ] = 8,
+    steering: Annotated[
+        float,
+        typer.Option("--steering", help="Of steering: how many mean differences are added.", rich_help_panel=_METHOD),
+    ] = 1.0,
+    contrast: Annotated[
+        float,
+        typer.Option(
+            "--contrast",
+            help="Of contrastive: 0 is the model, 1 the adapter, more goes beyond it.",
+            rich_help_panel=_METHOD,
+        ),
+    ] = 2.0,
     loss: Annotated[
         str, typer.Option("--loss", help="Of adapters: dpo, ipo, rpo, ... ", rich_help_panel=_METHOD)
     ] = "dpo",
@@ -170,23 +182,29 @@ def condition(
     p-values, who gains and who loses beside single policies for everybody, and how far each condition is from the
     model. What was stopped goes on with the same command; other methods can be added to its folder.
     """
-    from pluralism.cli.condition_methods import Methods, build_methods, check_methods
-    from pluralism.cli.condition_reading import Judges, read_prompts, read_study
+    from pluralism.cli.condition_methods import Methods, build_methods, check_methods, check_study, read_messages
+    from pluralism.cli.condition_reading import Judges, choose_prompts, read_prompts, read_study
     from pluralism.cli.condition_writing import write_experiment
     from pluralism.cli.encoding import Encoding
     from pluralism.cli.output import output
     from pluralism.cli.progress import stages
     from pluralism.policy.lm import BASE_TEMPLATE, LanguageModel
     from pluralism.policy.lm import condition as run_experiment
+    from pluralism.policy.lm.batched_generation import Sampling
+    from pluralism.policy.lm.experiment_cells import CellStore
+    from pluralism.policy.lm.experiment_run import setting_facts
+    from pluralism.policy.lm.model_place import check_place
 
     wanted = Methods(
         names=tuple(method or ["best-of-n"]),
         single=single,
         n=n,
-        messages=messages,
+        messages=None if messages is None else read_messages(messages),
         shots=shots,
-        strength=strength,
+        guidance=guidance,
         lookahead=lookahead,
+        steering=steering,
+        contrast=contrast,
         loss=loss,
         beta=beta,
         steps=steps,
@@ -195,12 +213,19 @@ def condition(
         batch_size=batch_size,
     )
     check_methods(wanted)
+    check_place(model)
+    sampling: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+    Sampling(**sampling)
+    given = None if prompts is None else read_prompts(prompts)
     judges = Judges(judge, judge_encoder, data, Encoding(encoder, settings_of(encoder_option), cache), items, features)
     with output(as_json) as result:
         with stages() as stage:
             stage("reading and embedding")
             study = read_study(run, judges, out, groups, seed, stage)
-            asked, others = read_prompts(prompts, study, n_prompts, seed)
+            asked, others = choose_prompts(given, study, n_prompts, seed)
+            check_study(wanted, study, others)
+            # Refused before anything is trained for it.
+            CellStore(out, setting_facts(asked, samples=samples, **sampling))
             stage("loading the language model")
             lm = LanguageModel.load(
                 model, revision=revision, device=device, dtype=dtype, chat_template=BASE_TEMPLATE if base else None
@@ -221,9 +246,7 @@ def condition(
                 singles=made.singles,
                 shares=study.shares,
                 samples=samples,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                top_p=top_p,
+                **sampling,
                 bootstrap=bootstrap,
                 said=study.said,
                 rng=seed,

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pluralism.cli.condition_vectors import steering_vectors
 from pluralism.errors import DataError, UsageError
 from pluralism.policy.lm.conditioning.best_of_n import BestOfN
 from pluralism.policy.lm.conditioning.conditioner import Conditioner
+from pluralism.policy.lm.conditioning.contrastive_policy import ContrastiveDecoding
 from pluralism.policy.lm.conditioning.example_pool import example_pools
 from pluralism.policy.lm.conditioning.in_context import InContext
 from pluralism.policy.lm.conditioning.reward_guided import RewardGuided
 from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
 from pluralism.policy.lm.conditioning.steered_policy import Steered
-from pluralism.policy.lm.conditioning.steering_vector import SteeringVector
 from pluralism.policy.lm.conditioning.system_prompted import SystemPrompted
 from pluralism.policy.lm.conditioning.tastes import taste_messages
 from pluralism.policy.lm.welfare_policies import RULES, single_policies
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from pluralism.cli.progress import Stages
     from pluralism.policy.lm.adapter_bank import AdapterBank
     from pluralism.policy.lm.language_model import LanguageModel
+    from pluralism.policy.lm.recipes.recipe import Recipe
     from pluralism.policy.lm.text_rewards import TextReward
 
-__all__ = ["METHODS", "Made", "Methods", "build_methods", "check_methods"]
+__all__ = ["METHODS", "Made", "Methods", "build_methods", "check_methods", "check_study", "read_messages"]
 
-METHODS = ("system", "examples", "best-of-n", "guided", "steering", "adapters", "soup")
-LEARNT = ("system", "examples", "steering", "adapters", "soup")
+METHODS = ("system", "examples", "best-of-n", "guided", "steering", "adapters", "contrastive", "soup")
+ADAPTED = ("adapters", "contrastive", "soup")
+"""Methods that train adapters."""
+LEARNT = ("system", "examples", "steering", *ADAPTED)
 """Methods that learn from texts of the run."""
 
 TRAINING = "training"
@@ -49,10 +53,12 @@ class Methods:
     names: tuple[str, ...]
     single: str
     n: int
-    messages: Path | None
+    messages: Mapping[str, str] | None
     shots: int
-    strength: float
+    guidance: float
     lookahead: int
+    steering: float
+    contrast: float
     loss: str
     beta: float | None
     steps: int
@@ -90,9 +96,6 @@ def check_methods(wanted: Methods) -> None:
     ------
     UsageError
     """
-    from pluralism.policy.lm.recipes import recipe_by_name, recipe_names
-    from pluralism.policy.lm.recipes.paired import PairedRecipe
-
     unknown = next((name for name in wanted.names if name not in METHODS), None)
     if unknown is not None or len(set(wanted.names)) < len(wanted.names):
         what = f"There is no method {unknown!r}." if unknown else "A method comes twice."
@@ -110,12 +113,35 @@ def check_methods(wanted: Methods) -> None:
         )
     if wanted.messages is not None and "system" not in wanted.names:
         raise UsageError("System messages are for the method system.", where="--messages", fix="Add --method system.")
-    # The command makes pairs; other recipes want thumbs or lists.
-    losses = [name for name in recipe_names() if isinstance(recipe_by_name(name), PairedRecipe)]
-    if wanted.loss not in losses:
+    for name, value, least in (
+        ("--guidance", wanted.guidance, -np.inf),
+        ("--steering", wanted.steering, -np.inf),
+        ("--contrast", wanted.contrast, 0.0),
+    ):
+        if not (np.isfinite(value) and value >= least):
+            fix = "Give a finite number" + (f" of at least {least:g}." if np.isfinite(least) else ".")
+            raise UsageError(f"{value:g} is not possible.", where=name, fix=fix)
+    _trainer(wanted, 0)
+
+
+def check_study(wanted: Methods, study: Study, prompts: Sequence[str]) -> None:
+    """Refuse methods that do not fit the groups, or have nothing to learn from, before a model is loaded.
+
+    Raises
+    ------
+    UsageError
+    """
+    if "soup" in wanted.names and set(study.groups) != set(study.followed.names):
+        raise UsageError("A soup serves all groups.", where="--groups", fix="Say --groups all, or leave soup out.")
+    needed = [name for name in wanted.names if name in LEARNT and not (name == "system" and wanted.messages)]
+    if not prompts and (needed or wanted.rules):
         raise UsageError(
-            f"There is no loss {wanted.loss!r} of pairs.", where="--loss", fix=f"Losses are {', '.join(losses)}."
+            "No prompt of the run is left to learn from.",
+            where="--prompts",
+            fix="Judge on fewer prompts of the run, or leave out methods that learn, and say --single none.",
         )
+    if wanted.messages is not None:
+        _own_messages(wanted.messages, study)
 
 
 def build_methods(
@@ -140,17 +166,10 @@ def build_methods(
 
     Raises
     ------
-    UsageError
-        If there is nothing to learn from, or messages do not fit the groups.
+    DataError
+        If a group tells no texts of the run apart.
     """
     facts: dict[str, Any] = {}
-    needed = [name for name in wanted.names if name in LEARNT and not (name == "system" and wanted.messages)]
-    if not prompts and (needed or wanted.rules):
-        raise UsageError(
-            "No prompt of the run is left to learn from.",
-            where="--prompts",
-            fix="Judge on fewer prompts of the run, or leave out methods that learn, and say --single none.",
-        )
     rewards = {group: study.followed.only(group) for group in study.groups}
     base = SinglePolicy(model, study.groups)
     texts = _texts(study, prompts)
@@ -179,23 +198,23 @@ def build_methods(
             made.append(BestOfN(base, rewards, wanted.n, name="best-of-n"))
         elif name == "guided":
             made.append(
-                RewardGuided(model, rewards, strength=wanted.strength, lookahead=wanted.lookahead, name="guided")
+                RewardGuided(model, rewards, strength=wanted.guidance, lookahead=wanted.lookahead, name="guided")
             )
-            facts["guided"] = f"strength {wanted.strength:g}, lookahead {wanted.lookahead}"
+            facts["guided"] = f"{wanted.guidance:g} nats for a unit of reward, lookahead {wanted.lookahead}"
         elif name == "steering":
             pairs = _pairs(study.followed.only(*study.groups), *texts)
-            vectors = {
-                group: SteeringVector.from_pairs(model, own.prompts, own.chosen, own.rejected)
-                for group in study.groups
-                for own in (pairs.of_group(group),)
-            }
-            made.append(Steered(model, vectors, strength=wanted.strength, name="steering"))
-            facts["steering"] = f"strength {wanted.strength:g}"
-    if {"adapters", "soup"} & set(wanted.names):
+            vectors = steering_vectors(model, pairs, study.groups, out)
+            made.append(Steered(model, vectors, strength=wanted.steering, name="steering"))
+            facts["steering"] = f"{wanted.steering:g} times the mean difference"
+    if set(ADAPTED) & set(wanted.names):
         bank = _adapters(wanted, model, study.followed.only(*study.groups), texts, out, seed, stage)
         facts["adapters"] = f"{wanted.loss}, {wanted.steps} steps of {wanted.batch_size} pairs, rank {wanted.rank}"
         if "adapters" in wanted.names:
             made.append(bank)
+        if "contrastive" in wanted.names:
+            adapted = {group: bank.model(group) for group in study.groups}
+            made.append(ContrastiveDecoding(adapted, model, scale=wanted.contrast, name="contrastive"))
+            facts["contrastive"] = f"{wanted.contrast:g} times the way from the model to the adapter"
         if "soup" in wanted.names:
             singles += _soups(bank, study, weights)
     if wanted.rules or "best-of-n" in wanted.names:
@@ -218,10 +237,13 @@ def _calibration(
 ) -> tuple[list[str], tuple[str, ...]]:
     """Responses of the model, by which the rules weigh groups; kept in the folder."""
     from pluralism.policy.lm.experiment_cells import CellStore, Responses
+    from pluralism.policy.lm.experiment_facts import facts_of
+    from pluralism.policy.lm.experiment_run import prompt_facts
     from pluralism.random import as_generator
 
     asked = list(prompts[:CALIBRATION_PROMPTS])
-    store = CellStore(out, {"weighing": {"prompts": asked, "responses": wanted.n, "max_tokens": max_tokens}})
+    facts = {"prompts": prompt_facts(asked), "responses": wanted.n, "max_tokens": max_tokens, **facts_of(model)}
+    store = CellStore(out, {"weighing": facts})
 
     def make() -> Responses:
         stream = as_generator(seed, "weighing")
@@ -232,31 +254,56 @@ def _calibration(
     return [asked[k] for k in found.prompt], found.texts
 
 
+def read_messages(path: Path) -> dict[str, str]:
+    """System messages of a JSON or TOML file, by group.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is no table of texts.
+    """
+    fix = 'Give a JSON or TOML file such as {"A": "Be brief.", "B": "Be warm."}.'
+    try:
+        raw = path.read_bytes()
+        document = json.loads(raw) if path.suffix.lower() == ".json" else tomllib.loads(raw.decode())
+    except OSError as cause:
+        raise DataError(f"The system messages cannot be read: {cause.strerror}.", where=str(path), fix=fix) from cause
+    except (ValueError, RecursionError) as cause:
+        raise DataError(f"The system messages cannot be read: {cause}.", where=str(path), fix=fix) from cause
+    if not isinstance(document, dict):
+        raise DataError("The system messages are no table from group to text.", where=str(path), fix=fix)
+    empty = next((name for name, text in document.items() if not isinstance(text, str) or not text.strip()), None)
+    if empty is not None:
+        raise DataError(f"The message for {empty!r} is no text.", where=str(path), fix=fix)
+    return document
+
+
+def _own_messages(messages: Mapping[str, str], study: Study) -> dict[str, str]:
+    """By the group's name; files may leave out the word before its letter."""
+    named = {name.removeprefix("Group "): name for name in study.followed.names}
+    named |= {name: name for name in named.values()}
+    known = f"Groups are {', '.join(name.removeprefix('Group ') for name in study.followed.names)}."
+    strange = next((name for name in messages if name not in named), None)
+    if strange is not None:
+        raise UsageError(f"There is a message for {strange!r}, which is no group.", where="--messages", fix=known)
+    found = {named[name]: text for name, text in messages.items()}
+    if len(found) < len(messages):
+        raise UsageError("A group has two messages.", where="--messages", fix="Give one text for each group.")
+    missing = next((name for name in study.groups if name not in found), None)
+    if missing is not None:
+        raise UsageError(f"There is no message for {missing}.", where="--messages", fix="Give a text for each group.")
+    return {name: found[name] for name in study.groups}
+
+
 def _messages(
     wanted: Methods, model: LanguageModel, study: Study, prompts: list[str], texts: list[str]
-) -> dict[str, Any]:
-    if wanted.messages is None:
-        rewards = study.followed.only(*study.groups).matrix(prompts, texts)
-        # Models that read little are told little.
-        most = int(np.clip(model.limit // 16, 40, 200))
-        return dict(taste_messages(rewards, texts, study.groups, most_characters=most))
-    try:
-        raw = wanted.messages.read_bytes()
-        document = json.loads(raw) if wanted.messages.suffix.lower() == ".json" else tomllib.loads(raw.decode())
-    except (OSError, ValueError) as cause:
-        raise DataError(
-            f"The system messages cannot be read: {cause}.", where=str(wanted.messages), fix="Give JSON or TOML."
-        ) from cause
-    found = {str(key): value for key, value in document.items()} if isinstance(document, dict) else {}
-    named = {name: found.get(name, found.get(name.removeprefix("Group "))) for name in study.groups}
-    missing = next((name for name, text in named.items() if not isinstance(text, str) or not text.strip()), None)
-    if missing is not None:
-        raise UsageError(
-            f"There is no message for {missing}.",
-            where=f"--messages {wanted.messages}",
-            fix="Give a text for each group.",
-        )
-    return named
+) -> Mapping[str, Any]:
+    if wanted.messages is not None:
+        return _own_messages(wanted.messages, study)
+    # What sets a group apart from all others, whoever is answered here. Models that read little are told little.
+    rewards, most = study.followed.matrix(prompts, texts), int(np.clip(model.limit // 16, 40, 200))
+    found = taste_messages(rewards, texts, study.followed.names, most_characters=most)
+    return {name: found[name] for name in study.groups}
 
 
 def _pairs(reward: TextReward, prompts: list[str], texts: list[str]) -> Any:
@@ -272,6 +319,35 @@ def _pairs(reward: TextReward, prompts: list[str], texts: list[str]) -> Any:
     return pairs
 
 
+def _trainer(wanted: Methods, seed: int) -> Recipe:
+    """The recipe of the adapters.
+
+    Raises
+    ------
+    UsageError
+        If there is no such loss, or it makes nothing of pairs, which are what there is here.
+    """
+    from pluralism.policy.lm.adapter_settings import Lora
+    from pluralism.policy.lm.recipes import recipe_by_name, recipe_names
+    from pluralism.policy.lm.recipes.paired import PairedRecipe
+
+    losses = [name for name in recipe_names() if isinstance(recipe_by_name(name), PairedRecipe)]
+    if wanted.loss not in losses:
+        raise UsageError(
+            f"There is no loss {wanted.loss!r} of pairs.", where="--loss", fix=f"Losses are {', '.join(losses)}."
+        )
+    settings: dict[str, Any] = {} if wanted.beta is None else {"beta": wanted.beta}
+    return recipe_by_name(
+        wanted.loss,
+        adapter=Lora(rank=wanted.rank, alpha=2.0 * wanted.rank),
+        max_steps=wanted.steps,
+        batch_size=wanted.batch_size,
+        learning_rate=wanted.learning_rate,
+        rng=seed,
+        **settings,
+    )
+
+
 def _adapters(
     wanted: Methods,
     model: LanguageModel,
@@ -284,22 +360,10 @@ def _adapters(
     from dataclasses import replace
 
     from pluralism.policy.lm.adapter_bank import AdapterBank
-    from pluralism.policy.lm.adapter_settings import Lora
-    from pluralism.policy.lm.recipes import recipe_by_name
 
-    settings: dict[str, Any] = {
-        "adapter": Lora(rank=wanted.rank, alpha=2.0 * wanted.rank),
-        "max_steps": wanted.steps,
-        "batch_size": wanted.batch_size,
-        "learning_rate": wanted.learning_rate,
-        "rng": seed,
-    }
-    if wanted.beta is not None:
-        settings["beta"] = wanted.beta
-    trainer = recipe_by_name(wanted.loss, **settings)
     stage(f"training {len(reward.names)} adapters")
     bank = AdapterBank.train(
-        trainer,
+        _trainer(wanted, seed),
         model,
         _pairs(reward, *texts).to_frame(),
         out / TRAINING,
@@ -312,8 +376,6 @@ def _adapters(
 def _soups(bank: AdapterBank, study: Study, weights: Mapping[str, np.ndarray]) -> list[Conditioner]:
     from pluralism.policy.lm.soups import adapter_soup
 
-    if set(study.groups) != set(study.followed.names):
-        raise UsageError("A soup serves all groups.", where="--groups", fix="Say --groups all, or leave soup out.")
     return [
         SinglePolicy(
             adapter_soup(bank, dict(zip(study.followed.names, own.tolist(), strict=True))),

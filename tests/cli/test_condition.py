@@ -13,8 +13,10 @@ import tiny_lm as models
 
 import pluralism as pl
 from pluralism.cli import main
+from pluralism.cli.condition_reading import Study, choose_prompts
 from pluralism.data.demo import demo_comparisons, demo_items
 from pluralism.policy.lm import train_from_scratch
+from pluralism.policy.lm.conditioning.steering_vector import SteeringVector
 
 GROUPS = ("Group A", "Group B")
 FEW = ["--n-prompts", 6, "--samples", 2, "--max-tokens", 8, "--n", 2, "--bootstrap", 50, "--device", "cpu"]
@@ -71,12 +73,20 @@ def test_whom_best_of_n_serves(call, study, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == cells
     for text in ("best-of-n: judge", "maxmin", "own over others", "KL", f"written to {out}"):
         assert text in shown.out
-    # another method joins the folder
-    more = call(*given, "--method", "system", "--method", "examples", "--groups", "B", "--shots", 1, "--json")
+    # other methods join the folder, for one group
+    joined = [*given, "--method", "system", "--method", "examples", "--shots", 1, "--single", "none", "--json"]
+    more = call(*joined, "--groups", "B")
     assert more.code == 0, more.err
     assert more.document["scores"]["methods"][:2] == ["system", "examples"]
     assert more.document["scores"]["diagonals"] == []
-    assert cells.keys() <= {path.name for path in (out / "cells").iterdir()}
+    cells |= {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    # and then the other: only what is new is generated
+    every = call(*joined)
+    assert every.code == 0, every.err
+    assert [test["method"] for test in every.document["scores"]["diagonals"]] == ["system", "examples"]
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    assert cells.items() <= after.items()
+    assert len(after) == len(cells) + 2
 
 
 def test_another_run_can_judge(call, study, tmp_path):
@@ -101,15 +111,17 @@ def test_another_run_can_judge(call, study, tmp_path):
 
 
 @pytest.mark.slow
-def test_all_that_is_trained_or_decoded(call, study, tmp_path):
-    methods = [part for name in ("steering", "guided", "adapters", "soup") for part in ("--method", name)]
+def test_all_that_is_trained_or_decoded(call, study, tmp_path, monkeypatch):
+    names = ("steering", "guided", "adapters", "contrastive", "soup")
+    methods = [part for name in names for part in ("--method", name)]
     items = demo_items()
     asked, said = items.prompts.to_pylist()[:20], items.texts.to_pylist()[:20]
     # The corpus's answers are longer than the smallest model reads.
     train_from_scratch(asked, said, tmp_path / "lm", hidden=32, layers=1, positions=2048, steps=5, device="cpu")
     given = ["condition", study / "run", "--model", tmp_path / "lm", "--out", tmp_path / "out", *methods]
     small = ["--n-prompts", 3, "--samples", 1, "--max-tokens", 4, "--n", 2, "--steps", 2, "--rank", 2]
-    given += [*small, "--lookahead", 2, "--batch-size", 2, "--learning-rate", 0.01, "--single", "maxmin,utilitarian"]
+    given += [*small, "--batch-size", 2, "--learning-rate", 0.01, "--single", "maxmin,utilitarian"]
+    given += ["--lookahead", 2, "--guidance", 0, "--steering", -2, "--contrast", 3]
     result = call(*given, "--device", "cpu", "--json")
     assert result.code == 0, result.err
     scores = result.document["scores"]
@@ -117,6 +129,7 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path):
         "steering",
         "guided",
         "adapters",
+        "contrastive",
         "maxmin",
         "utilitarian",
         "soup maxmin",
@@ -125,10 +138,16 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path):
     assert (tmp_path / "out" / "training").is_dir()
     by_name = {facts["condition"]: facts for facts in result.document["conditions"]}
     assert by_name["adapters/Group A"]["kl"]["value"] != 0.0
-    assert by_name["guided/Group A"]["kl"] is not None
+    assert by_name["contrastive/Group A"]["kl"]["value"] != by_name["adapters/Group A"]["kl"]["value"]
+    # without guidance the model is left as it is
+    assert by_name["guided/Group A"]["kl"]["value"] == pytest.approx(0, abs=1e-4)
+    record = json.loads((tmp_path / "out" / "experiment.json").read_text())["facts"]
+    own = {name: record[f"conditioner {name}/Group A"] for name in names if name != "soup"}
+    assert (own["guided"]["strength"], own["steering"]["strength"], own["contrastive"]["scale"]) == (0, -2, 3)
     # a run that was killed while it trained goes on, for the folder was claimed before
     shutil.rmtree(tmp_path / "out" / "cells")
     os.remove(tmp_path / "out" / "report.html")
+    monkeypatch.setattr(SteeringVector, "from_pairs", lambda *_: pytest.fail("a vector is made once"))
     again = call(*given, "--device", "cpu", "--json")
     assert again.code == 0, again.err
     assert again.document["scores"] == scores
@@ -141,11 +160,19 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path):
         (["--method", "system", "--method", "system"], "comes twice"),
         (["--single", "dictator"], "no rule 'dictator'"),
         (["--method", "soup", "--single", "none"], "weighted by a rule"),
-        (["--messages", "x.json"], "method system"),
+        (["--method", "soup", "--groups", "A"], "serves all groups"),
+        (["--method", "adapters", "--beta", "0"], "beta=0.0"),
+        (["--guidance", "nan"], "--guidance"),
+        (["--steering", "inf"], "--steering"),
+        (["--contrast", "-1"], "at least 0"),
+        (["--temperature", "inf"], "temperature=inf"),
+        (["--messages", "x.json"], "No such file"),
         (["--groups", "C"], "no group 'C'"),
         (["--loss", "hope"], "no loss 'hope'"),
         (["--loss", "kto"], "no loss 'kto' of pairs"),
         (["--judge-encoder", "hash:16", "--judge", "nowhere"], "encoder of its own"),
+        (["--judge-encoder", "zap"], "Unknown encoder"),
+        (["--encoder", "hash:16"], "was fitted on the space"),
         (["--prompts", "nowhere.txt"], "cannot be read"),
         (["--n", "1"], "--n"),
     ],
@@ -155,6 +182,54 @@ def test_what_cannot_work_is_refused(call, study, tmp_path, options, says):
     assert result.code == 2
     assert says in result.err
     assert "Traceback" not in result.err
+    # Before anything is trained or generated; the folder is not taken by what cannot work.
+    assert not (tmp_path / "out" / "cells").exists()
+    assert not (tmp_path / "out" / "training").exists()
+
+
+def test_messages_are_for_groups(call, study, tmp_path):
+    given = ["condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", "--messages"]
+    messages = tmp_path / "messages.json"
+    for text, says in (
+        ('["x"]', "no table"),
+        ('{"A": 3}', "'A' is no text"),
+        ('{"A": "x"}', "no message for Group B"),
+        ('{"A": "x", "B": "y", "Z": "z"}', "'Z', which is no group"),
+        ('{"A": "x", "Group A": "z", "B": "y"}', "two messages"),
+    ):
+        messages.write_text(text)
+        refused = call(*given, messages, "--method", "system")
+        assert refused.code == 2
+        assert says in refused.err
+    unused = call(*given, messages)
+    assert "method system" in unused.err
+
+
+def test_prompts_that_only_look_different_are_not_learnt_from(study):
+    items = demo_items()
+    known = list(dict.fromkeys(items.prompts.to_pylist()))
+    shown = Study(None, None, (), [], items, "", {})
+    asked, others = choose_prompts([known[0].upper(), f"  {known[1]}  ", "Something else?"], shown, 32, 0)
+    assert asked[0] == known[0].upper()
+    assert others == tuple(known[2:])
+
+
+def test_a_folder_of_other_settings_is_refused_before_a_model_is_loaded(call, study, tmp_path):
+    given = ["condition", study / "run", "--model", study / "lm", "--out", tmp_path / "out", "--single", "none"]
+    assert call(*given, *FEW).code == 0
+    for change, says in (
+        (["--n-prompts", 5], "prompts.number was 6 and is 5"),
+        (["--samples", 3], "sampling.samples was 2 and is 3"),
+        (["--seed", 1], "rewards.seed was 0 and is 1"),
+    ):
+        other = call(*given, *FEW, *change, "--model", tmp_path)
+        # the folder of the model is looked at first
+        assert "no model" in other.err
+        (tmp_path / "config.json").write_text("{}")
+        other = call(*given, *FEW, *change, "--model", tmp_path)
+        (tmp_path / "config.json").unlink()
+        assert other.code == 2
+        assert says in other.err
 
 
 def test_judges_that_were_followed_are_refused(call, study, tmp_path):
@@ -178,3 +253,4 @@ def test_a_folder_of_something_else_is_left_alone(call, study, tmp_path):
     missing = call("condition", study / "run", "--model", tmp_path / "nothing", "--out", tmp_path / "out")
     assert missing.code == 2
     assert "no folder" in missing.err
+    assert not (tmp_path / "out").exists()

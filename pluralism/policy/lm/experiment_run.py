@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from pluralism.errors import DataError, UsageError
 from pluralism.models.settings import is_whole
+from pluralism.policy.lm.batched_generation import Sampling
 from pluralism.policy.lm.conditioning.best_of_n import BestOfN, WelfareBestOfN
 from pluralism.policy.lm.conditioning.conditioner import Conditioner
 from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from pluralism.policy.lm.generations import Generations
     from pluralism.policy.lm.language_model import LanguageModel
 
-__all__ = ["Judge", "condition"]
+__all__ = ["Judge", "condition", "prompt_facts", "setting_facts"]
 
 Progress = Callable[[str, int, int], None]
+
+BLOCK = 16
+"""Prompts of a cell."""
 
 
 class Judge(Protocol):
@@ -57,7 +61,7 @@ def condition(
     max_tokens: int = 128,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    block: int = 16,
+    block: int = BLOCK,
     bootstrap: int = 2000,
     level: float = 0.95,
     facts: Mapping[str, Any] | None = None,
@@ -116,31 +120,25 @@ def condition(
         If the judge was optimised for: it is of the same fit, or of the same people.
     """
     _check(prompts, samples, block, conditioners, singles)
+    Sampling(max_tokens, temperature, top_p)
     refuse_optimised(judge, optimised)
     groups = judge.names
     asked = tuple(prompts)
     seed = as_seed(rng)
+    sampling: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
     plan = _plan(conditioners, singles, groups)
     digests: dict[int, str] = {}
     common = {
         "model": facts_of(model, digests),
-        "prompts": {"number": len(asked), "digest": hashlib.sha256("\0".join(asked).encode()).hexdigest()},
-        "sampling": {
-            "samples": samples,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "top_p": top_p,
-            "block": block,
-        },
+        **setting_facts(asked, samples=samples, **sampling, block=block),
         "seed": seed,
         **dict(facts or {}),
     }
     # All are held against the folder before the first is asked, and added to it one by one: what fails leaves no facts.
     stores = {REFERENCE: CellStore(folder, common)}
-    for name, (conditioner, group) in plan.items():
-        own = facts_of(conditioner, digests) if name == conditioner.name else facts_for(conditioner, group, digests)
+    for name, (asked_of, group) in plan.items():
+        own = facts_of(asked_of, digests) if name == asked_of.name else facts_for(asked_of, group, digests)
         stores[name] = CellStore(folder, common | {f"conditioner {name}": own})
-    settings: dict[str, Any] = {"n": samples, "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
     blocks = [asked[start : start + block] for start in range(0, len(asked), block)]
     plain = temperature == 1.0 and top_p == 1.0
     total, done = len(blocks) * (1 + len(plan)), 0
@@ -161,9 +159,9 @@ def condition(
                 stream: np.random.Generator = stream,
             ) -> Responses:
                 if conditioner is None:
-                    made = model.generate(part, **settings, rng=stream)
+                    made = model.generate(part, n=samples, **sampling, rng=stream)
                     return Responses.from_generations(made, samples, made.log_probs if plain else None, own=plain)
-                made = conditioner.generate(part, group, **settings, rng=stream)
+                made = conditioner.generate(part, group, n=samples, **sampling, rng=stream)
                 if not plain or isinstance(conditioner, BestOfN | WelfareBestOfN):
                     return Responses.from_generations(made, samples, own=False)
                 return Responses.from_generations(made, samples, _reference_log_probs(model, made))
@@ -197,6 +195,19 @@ def condition(
         repr(judge) if said is None else said,
         _notes(plain, scores.n_prompts),
     )
+
+
+def prompt_facts(prompts: Sequence[str]) -> dict[str, Any]:
+    """What a folder knows prompts by."""
+    return {"number": len(prompts), "digest": hashlib.sha256("\0".join(prompts).encode()).hexdigest()}
+
+
+def setting_facts(
+    prompts: Sequence[str], *, samples: int, max_tokens: int, temperature: float, top_p: float, block: int = BLOCK
+) -> dict[str, Any]:
+    """What a folder knows the settings of `condition` by: `CellStore` refuses one of others."""
+    sampling = {"samples": samples, "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+    return {"prompts": prompt_facts(prompts), "sampling": {**sampling, "block": block}}
 
 
 def _check(
