@@ -22,6 +22,8 @@ DROPPED: dict[str, str] = {
 }
 """Names that earlier versions had in `trl.experimental` and this one has not, with what serves in their place."""
 
+_NEEDED = ("transformers", "accelerate", "datasets")
+
 
 def trl_name(name: str) -> Any:
     """A class or function of TRL, wherever this version keeps it.
@@ -32,6 +34,9 @@ def trl_name(name: str) -> Any:
         TRL is not installed, or is another version that does not have the name.
     """
     trl = require("trl", extra="lm", purpose=name)
+    for part in _NEEDED:
+        # TRL would say something else of them.
+        require(part, extra="lm", purpose=name)
     if name in DROPPED:
         raise MissingExtraError(
             f"TRL {trl.__version__} has no {name}: it was dropped from trl.experimental before TRL {TRL_VERSION}.",

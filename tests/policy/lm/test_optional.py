@@ -11,7 +11,7 @@ import pytest
 
 import pluralism.policy.lm as lm
 from pluralism.errors import MissingExtraError
-from pluralism.policy.lm import LanguageModel, trl_names
+from pluralism.policy.lm import LanguageModel, Lora, trl_names
 
 
 def test_importing_the_package_loads_no_language_model_library():
@@ -33,11 +33,17 @@ def test_public_names_are_those_of_the_table():
         _ = lm.nonsense
 
 
-@pytest.mark.parametrize("library", ["trl", "transformers"])
+@pytest.mark.parametrize("library", ["trl", "transformers", "accelerate", "datasets", "peft"])
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch, library, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=library) as caught:
-        trl_names.trl_name("DPOTrainer") if library == "trl" else LanguageModel.load(tmp_path, device="cpu")
+        if library == "transformers":
+            LanguageModel.load(tmp_path, device="cpu")
+        elif library == "peft":
+            Lora().config()
+        else:
+            trl_names.trl_name("DPOTrainer")
     assert caught.value.fix == "pip install 'pluralism[lm]'"
 
 
