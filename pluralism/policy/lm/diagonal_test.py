@@ -17,6 +17,9 @@ __all__ = ["LabelPermutation", "label_permutation"]
 MOST_CELLS = 400_000_000
 """Additions that an exact count may take; beyond them permutations are drawn."""
 
+MOST_GROUPS = 8
+"""Groups whose permutations are written out: 40,320 of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelPermutation:
@@ -87,7 +90,7 @@ def label_permutation(
         p_groups = np.array([_tail(counted[g], group_sums[g]) for g in range(k)])
     else:
         p_groups = np.array([_drawn_alone(rest[g], int(group_sums[g]), draws, generator) for g in range(k)])
-    if exact_groups and _cells(rest.sum(axis=0).max(axis=0), factorial(k) if k < 9 else MOST_CELLS) <= MOST_CELLS:
+    if exact_groups and k <= MOST_GROUPS and _cells(rest.sum(axis=0).max(axis=0), factorial(k)) <= MOST_CELLS:
         orders = np.array(list(permutations(range(k))))
         sums = [np.unique(rest[np.arange(k), orders, x].sum(axis=1), return_counts=True) for x in range(n_prompts)]
         return LabelPermutation(_tail(sums, own.sum()), p_groups, True)

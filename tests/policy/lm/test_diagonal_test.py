@@ -77,6 +77,15 @@ def test_drawn_permutations_agree_with_counted_ones(monkeypatch):
     assert drawn.p == label_permutation(points, draws=4000, rng=1).p
 
 
+def test_permutations_of_many_groups_are_drawn():
+    # there are 479,001,600 of twelve
+    points = np.random.default_rng(0).integers(0, 5, size=(12, 12, 3))
+    found = label_permutation(points, draws=500)
+    assert not found.exact
+    assert 0 < found.p < 1
+    np.testing.assert_allclose(found.p_groups, label_permutation(points, draws=500, rng=1).p_groups)
+
+
 def test_what_has_no_diagonal_is_refused():
     for shape in ((2, 3, 4), (1, 1, 4), (2, 2, 0)):
         with pytest.raises(DataError, match="no diagonal"):
