@@ -25,6 +25,8 @@ __all__ = ["TextScorer"]
 
 _REMEMBERED = 2**24
 """Rewards that are kept: 128 MiB."""
+_TEXTS = 2**18
+"""Texts that are kept with them: some hundred MiB, whatever the number of columns."""
 
 
 class TextScorer:
@@ -126,7 +128,7 @@ class TextScorer:
 
     def _remember(self, fresh: dict[tuple[str, str], np.ndarray]) -> None:
         self._known.update(fresh)
-        most = _REMEMBERED // next((max(1, len(row)) for row in fresh.values()), 1)
+        most = min(_TEXTS, _REMEMBERED // next((max(1, len(row)) for row in fresh.values()), 1))
         # The oldest are forgotten first: trainers and decoders ask again soon or never.
         for pair in list(islice(self._known, max(0, len(self._known) - most))):
             del self._known[pair]

@@ -134,6 +134,10 @@ def test_what_is_remembered_is_bounded(model, corpus, monkeypatch):
     assert len(reward.scorer._known) == 10
     np.testing.assert_allclose(reward.matrix(*corpus), whole)
     assert reward.scorer.n_encoded == 24 + 14
+    monkeypatch.setattr(text_scorer, "_TEXTS", 4)
+    one = TextReward.of_groups(model, ENCODER).only("group 0")
+    one.matrix(*corpus)
+    assert len(one.scorer._known) == 4
 
 
 def test_the_order_of_rows_is_that_given(reward, corpus):
