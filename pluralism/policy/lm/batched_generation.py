@@ -20,6 +20,10 @@ from pluralism.policy.lm.token_draws import Draws, Raw
 __all__ = ["Sampling", "continue_tokens", "has_virtual_tokens"]
 
 
+_SCORES = 2**27
+"""Scores that one step of a batch may have: 1 GiB in float64, in which tokens are drawn."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn.
@@ -102,9 +106,12 @@ def continue_tokens(
     """
     uniforms = generator.random((len(prompts), sampling.max_tokens)) if sampling.temperature else None
     budget = token_budget(network.device)
+    vocabulary = int(network.config.get_text_config().vocab_size)
 
     def fits(rows: int, length: int) -> bool:
-        return rows <= batch_size if batch_size else rows * (length + sampling.max_tokens) <= budget
+        if batch_size:
+            return rows <= batch_size
+        return rows * (length + sampling.max_tokens) <= budget and rows * vocabulary <= _SCORES
 
     longest = max(map(len, prompts))
     # Processors may hold something for each row, so their batches keep the order that they know.

@@ -12,7 +12,7 @@ import safetensors.torch
 from tiny_lm import PROMPTS, RESPONSES, SYSTEMS
 
 from pluralism.errors import LanguageModelError, UsageError
-from pluralism.policy.lm import BASE_TEMPLATE, LanguageModel, train_from_scratch
+from pluralism.policy.lm import BASE_TEMPLATE, LanguageModel, batched_generation, train_from_scratch
 
 ASKED = [PROMPTS[k % 4] for k in range(8)]
 SAID = [*RESPONSES["plain"], *RESPONSES["warm"]]
@@ -77,7 +77,7 @@ def test_the_model_has_learnt_what_its_system_message_asks_for(tiny_lm):
     assert list(mixed.texts) == [RESPONSES["warm"][0], RESPONSES["plain"][0]]
 
 
-def test_the_same_rng_gives_the_same_texts_however_they_are_batched(tiny_lm):
+def test_the_same_rng_gives_the_same_texts_however_they_are_batched(tiny_lm, monkeypatch):
     import torch
 
     options = {"n": 3, "max_tokens": 20, "temperature": 1.5, "top_p": 0.95, "top_k": 200}
@@ -88,6 +88,10 @@ def test_the_same_rng_gives_the_same_texts_however_they_are_batched(tiny_lm):
         again = tiny_lm.generate(PROMPTS, **options, rng=1, batch_size=size)
         assert again.tokens == first.tokens
         np.testing.assert_allclose(again.log_probs, first.log_probs, atol=1e-4)
+    monkeypatch.setattr(batched_generation, "_SCORES", 5 * tiny_lm.network.config.vocab_size)
+    done = []
+    few = tiny_lm.generate(PROMPTS, **options, rng=1, progress=lambda rows, total: done.append(rows))
+    assert done == [5, 10, 12] and few.tokens == first.tokens
     assert tiny_lm.generate(PROMPTS, **options, rng=2).tokens != first.tokens
     assert len(set(first.of_prompt(0))) > 1
 
