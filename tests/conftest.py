@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -37,6 +38,13 @@ jaxtyping.install_import_hook(checked_modules(), "array_checks.check_arrays")
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect() -> None:
+    """Sets aside what is there before the tests of a file: a training ends with a look for garbage in all there is."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
