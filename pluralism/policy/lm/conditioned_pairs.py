@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConditionedPairs", "Pairing"]
 
-Pairing = Literal["extremes", "curriculum", "all"]
+Pairing = Literal["extremes", "mirrored", "curriculum", "all"]
 """Which pairs are made of a prompt's responses; see `ConditionedPairs.from_rewards`."""
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -78,9 +78,10 @@ class ConditionedPairs:
             Not combined; in its own columns a pair's margin is free of the constants that rewards are known up to.
         prompts, responses : sequences of str
             Responses to choose among, several for each prompt; ``Generations`` have ``prompt_texts`` and ``texts``.
-        pairing : {"extremes", "curriculum", "all"}
-            The best and the worst response of each prompt; the best with the worst, with the second worst and so on,
-            which are stages of a curriculum of falling margins [1]_; or all pairs. Equal rewards make no pair.
+        pairing : {"extremes", "mirrored", "curriculum", "all"}
+            The best and the worst response of each prompt; the best with the worst, the second best with the second
+            worst and so on, each response once; the best with the worst, with the second worst and so on [1]_; or all
+            pairs. The second and third are stages of a curriculum of falling margins. Equal rewards make no pair.
         systems : mapping of str to str, optional
             A system message for columns by name, as of `DirectionalReward.system_prompt`; it goes before the prompt in
             conversations, so that one policy learns to do as it says.
@@ -91,7 +92,7 @@ class ConditionedPairs:
             all of them prefer the same response. What filters take from a group is in `made` and `kept`: look at it,
             since filters of noise remove minorities first.
         max_stages : int, optional
-            For "curriculum": the most pairs of a prompt and group.
+            For "mirrored" and "curriculum": the most pairs of a prompt and group.
 
         Raises
         ------
@@ -217,11 +218,21 @@ class ConditionedPairs:
         A response that a group is shown several times with the same thumb comes once. One that is chosen in a pair and
         rejected in another comes with both thumbs, as people give them.
         """
+        return self._singles({True: self.chosen, False: self.rejected}, conversational)
+
+    def to_answers(self, *, conversational: bool = True) -> datasets.Dataset:
+        """The chosen responses, each once for a group (`prompt, completion, group`), as supervised tuning takes them.
+
+        Of pairs of extremes they are the best of each prompt's responses: finetuning by rejection sampling.
+        """
+        return self._singles({True: self.chosen}, conversational).remove_columns("label")
+
+    def _singles(self, sides: Mapping[bool, tuple[str, ...]], conversational: bool) -> datasets.Dataset:
         rows = list(
             dict.fromkeys(
-                (self.group[row], prompt, response, label)
+                (self.group[row], prompt, responses[row], label)
                 for row, prompt in enumerate(self.prompts)
-                for response, label in ((self.chosen[row], True), (self.rejected[row], False))
+                for label, responses in sides.items()
             )
         )
         group, prompts, responses, labels = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
@@ -295,10 +306,13 @@ def _pairs(
     for group in range(values.shape[1]):
         for rows in rows_of.values():
             order = sorted(rows, key=lambda row: -values[row, group])
+            last = most or len(order)
             if pairing == "all":
                 pairs = [(a, b, 0) for k, a in enumerate(order) for b in order[k + 1 :]]
+            elif pairing == "mirrored":
+                pairs = [(order[k], order[-1 - k], k) for k in range(min(last, len(order) // 2))]
             else:
-                last = 1 if pairing == "extremes" else most or len(order)
+                last = 1 if pairing == "extremes" else last
                 pairs = [(order[0], order[-1 - k], k) for k in range(min(last, len(order) - 1))]
             found += [(a, b, group, stage) for a, b, stage in pairs if values[a, group] > values[b, group]]
     columns = np.array(found, dtype=np.int64).reshape(-1, 4)

@@ -87,6 +87,14 @@ def test_a_curriculum_sets_the_best_against_the_worst_first():
         short.of_stage(2)
 
 
+def test_mirrored_pairs_take_each_response_once_from_both_ends():
+    pairs = ConditionedPairs.from_rewards(REWARD, PROMPTS, RESPONSES, pairing="mirrored").of_group("us")
+    tea = [(chosen, rejected) for _, prompt, chosen, rejected, _ in rows(pairs) if prompt == "Tea?"]
+    assert tea == [("Black.", "None."), ("Green.", "Milk.")] and pairs.n_stages == 2
+    only = ConditionedPairs.from_rewards(REWARD, PROMPTS, RESPONSES, pairing="mirrored", max_stages=1)
+    assert rows(only) == rows(ConditionedPairs.from_rewards(REWARD, PROMPTS, RESPONSES))
+
+
 def test_filters_say_what_they_took_from_each_group():
     pairs = ConditionedPairs.from_rewards(REWARD, PROMPTS, RESPONSES, min_margin=2.5)
     assert pairs.made.tolist() == [2, 2] and pairs.kept.tolist() == [1, 1]
@@ -143,6 +151,17 @@ def test_thumbs_are_the_sides_of_pairs():
     assert talk[0]["prompt"] == [{"role": "user", "content": "Tea?"}]
     assert talk[0]["completion"] == [{"role": "assistant", "content": "Black."}]
     assert len(talk) == len(data)
+
+
+def test_answers_are_the_chosen_sides_once():
+    pairs = ConditionedPairs.from_rewards(REWARD, PROMPTS, RESPONSES, pairing="curriculum", systems={"us": "Be brisk."})
+    data = pairs.to_answers(conversational=False)
+    assert data.column_names == ["prompt", "completion", "group", "system"]
+    ours = [(row["prompt"], row["completion"], row["system"]) for row in data if row["group"] == "us"]
+    assert ours == [("Tea?", "Black.", "Be brisk."), ("Sleep?", "Late.", "Be brisk.")]
+    talk = pairs.to_answers()
+    assert talk[0]["prompt"] == [{"role": "system", "content": "Be brisk."}, {"role": "user", "content": "Tea?"}]
+    assert talk[0]["completion"] == [{"role": "assistant", "content": "Black."}] and len(talk) == len(data)
 
 
 def test_what_makes_no_pairs_is_named():

@@ -28,6 +28,7 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
     Parameters
     ----------
     data : ConditionedPairs, datasets.Dataset, frame, mapping of columns or list of records
+        Pairs give what the columns ask for: pairs, responses with thumbs, or the chosen ones alone.
     columns : sequence of str
         Those that must be there.
     group : str, optional
@@ -38,7 +39,7 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
     DataError
         A column is missing, there are no rows, or the group has none.
     """
-    source = frame_source(data.to_frame() if isinstance(data, ConditionedPairs) else data)
+    source = frame_source(_form_of(data, columns) if isinstance(data, ConditionedPairs) else data)
     missing = [name for name in (*columns, *(() if group is None else ("group",))) if name not in source]
     if missing:
         raise DataError(
@@ -62,6 +63,12 @@ def choose_rows(data: Any, columns: Sequence[str], *, group: str | None = None) 
     if not source.n_rows:
         raise DataError("There are no rows to train on.", where=source.name, fix="Give one at least.")
     return source
+
+
+def _form_of(pairs: ConditionedPairs, columns: Sequence[str]) -> Any:
+    if "label" in columns:
+        return pairs.to_unpaired(conversational=False)
+    return pairs.to_answers(conversational=False) if "completion" in columns else pairs.to_frame()
 
 
 def groups_of(data: Any) -> tuple[str, ...]:

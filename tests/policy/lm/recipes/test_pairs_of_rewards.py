@@ -7,7 +7,7 @@ import pytest
 import tiny_lm as models
 
 from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
-from pluralism.policy.lm.recipes import DPO, KTO, CurryDPO
+from pluralism.policy.lm.recipes import DPO, KTO, CurryDPO, SupervisedTuning
 from pluralism.policy.lm.recipes.training_rows import groups_of
 
 
@@ -45,11 +45,18 @@ def test_all_forms_are_one(conditioned, pairs, tiny_lm, other_lm):
 
 
 def test_thumbs_and_stages(conditioned, tiny_lm, other_lm):
-    unpaired = [
-        KTO().loss(other_lm, conditioned.to_unpaired(conversational=spoken), group="a", reference=tiny_lm)
-        for spoken in (True, False)
-    ]
-    assert unpaired[0] == unpaired[1]
+    forms = (conditioned, *(conditioned.to_unpaired(conversational=spoken) for spoken in (True, False)))
+    unpaired = [KTO().loss(other_lm, rows, group="a", reference=tiny_lm) for rows in forms]
+    assert unpaired == [unpaired[0]] * 3
     assert CurryDPO().stages_of(conditioned) == [[0, 2, 4, 6], [1, 3, 5, 7]]
     one = conditioned.of_stage(1)
     assert CurryDPO(stages=2).stages_of(one) == [[3, 2], [1, 0]]
+
+
+def test_supervised_tuning_takes_what_is_chosen(conditioned, pairs, tiny_lm):
+    forms = (conditioned, *(conditioned.to_answers(conversational=spoken) for spoken in (True, False)))
+    losses = [SupervisedTuning().loss(tiny_lm, rows, group="a") for rows in forms]
+    assert losses == [losses[0]] * 3
+    chosen = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in pairs if row["group"] == "a"]
+    plain = SupervisedTuning().loss(tiny_lm, chosen)
+    assert (losses[0] == pytest.approx(plain, rel=1e-6)) == (conditioned.systems[0] is None)
