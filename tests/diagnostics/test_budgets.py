@@ -140,12 +140,12 @@ def test_the_front_of_finite_policies():
         "maxmin": maxmin(utilities, beta=0.5),
         "timid": kl_optimal(utilities, beta=5.0),
     }
-    found = utility_front(policies, rng=0)
+    found = utility_front(policies, n_bootstrap=150, rng=0)
     np.testing.assert_allclose(found.front.mean, [policy.group_utilities for policy in policies.values()])
     np.testing.assert_allclose(found.front.reference, 0, atol=1e-12)
     assert found.front.on_front.tolist() == [True, True, False]
     assert (found.front.low <= found.front.mean).all() and (found.front.mean <= found.front.high).all()
-    alone = utility_front({"timid": policies["timid"]}, rng=0)
+    alone = utility_front({"timid": policies["timid"]}, n_bootstrap=150, rng=0)
     assert alone.front.hypervolume_high < found.front.hypervolume_low
     np.testing.assert_allclose(alone.front.hypervolume, np.prod(alone.front.mean[0]))
     check_result(found, rows=3)

@@ -90,6 +90,26 @@ def test_a_tiny_step_moves_both_as_predicted(tiny_lm, loss):
     check_result(found, rows=4)
 
 
+@pytest.mark.parametrize("loss", ["dpo", "rpo"])
+def test_signs_are_as_predicted_where_answers_are_entangled(tiny_lm, loss):
+    """Answers that begin alike: which of the two conditions fails is predicted pair by pair, in other models too."""
+    twice, falls, rises = [f"{text} {text}" for text in PLAIN], 0, 0
+    for seed in range(2):
+        model, noise = tiny_lm.copy(), torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in model.network.parameters():
+                weight.add_(0.03 * torch.randn(weight.shape, generator=noise))
+        for chosen, rejected in ((PLAIN, twice), (twice, PLAIN)):
+            found = entanglement_of_model(model, PROMPTS, chosen, rejected, loss=loss, reference=tiny_lm)
+            # As sums in float32 allow.
+            assert found.signs_agree(resolution=5e-4) == 1.0
+            predicted = found.rate * np.stack([found.change_chosen, found.change_rejected])
+            np.testing.assert_allclose([found.observed_chosen, found.observed_rejected], predicted, atol=5e-4)
+            falls, rises = falls + (found.observed_chosen < -5e-4).sum(), rises + (found.observed_rejected > 5e-4).sum()
+    # A loss that pulls more at the chosen response does not let it fall.
+    assert rises > 2 and (falls > 2 or loss == "rpo")
+
+
 def test_the_same_answer_twice_is_entangled_and_does_not_move(tiny_lm):
     found = entanglement_of_model(tiny_lm, PROMPTS[:1], PLAIN[:1], PLAIN[:1])
     np.testing.assert_allclose(found.inner, found.chosen, rtol=1e-6)
