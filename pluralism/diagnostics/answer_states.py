@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hidden_states"]
 
+_STATES = 2**29
+"""Numbers that the hidden states of one batch may have: 2 GiB in float32."""
+
 
 def hidden_states(
     model: LanguageModel,
@@ -50,7 +53,7 @@ def hidden_states(
     import torch
 
     from pluralism.policy.lm.conditioning.layers import padded
-    from pluralism.policy.lm.teacher_forcing import evaluating, plan_rows, token_budget
+    from pluralism.policy.lm.teacher_forcing import evaluating, logits_option, plan_rows, token_budget
 
     systems = [system] * len(prompts) if system is None or isinstance(system, str) else list(system)
     if not prompts or not len(prompts) == len(responses) == len(systems):
@@ -63,14 +66,19 @@ def hidden_states(
     ]
     said = [model.response_tokens(response) for response in responses]
     lengths = [len(first) + len(second) for first, second in zip(asked, said, strict=True)]
-    budget = token_budget(model.device)
+    budget, shape = token_budget(model.device), model.network.config.get_text_config()
+    width = (shape.num_hidden_layers + 1) * shape.hidden_size
+
+    def fits(rows: int, length: int) -> bool:
+        return rows * length <= budget and rows * length * width <= _STATES
+
+    # Logits are not asked for; those of one place are the fewest that can be had.
+    options = {"use_cache": False, "output_hidden_states": True, "return_dict": True, **logits_option(model.network, 1)}
     found: list[Any] = [None] * len(lengths)
     with torch.inference_mode(), evaluating(model.network):
-        for batch in plan_rows(lengths, lambda rows, length: rows * length <= budget):
+        for batch in plan_rows(lengths, fits):
             ids, mask = padded([[*asked[k], *said[k]] for k in batch], model)
-            output = model.network(
-                input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, return_dict=True
-            )
+            output = model.network(input_ids=ids, attention_mask=mask, **options)
             for row, k in enumerate(batch):
                 own = []
                 for layer in output.hidden_states:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["LayerPool", "fit_layer_pool"]
 
 
+DIFFERENCES = 2**24
+"""Numbers that are held at once of the differences of pairs: 128 MiB."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerPool(InstrumentResult):
     r"""Weights of layers, :math:`z = \sum_l a_l (h_l - \mu_l) / s_l`.
@@ -126,8 +130,7 @@ def fit_layer_pool(
     z = (array - mean) / scale[:, None]
     codes = np.unique(named, return_inverse=True)[1]
     first, second, same = _pairs(codes, n_pairs, as_generator(rng, "layer pool"))
-    apart = z[first] - z[second]
-    gram = np.einsum("pld,pmd->plm", apart, apart)
+    gram = _gram(z, first, second)
     share = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
 
     def objective(free: Float[np.ndarray, " layers"]) -> tuple[float, Float[np.ndarray, " layers"]]:
@@ -146,6 +149,18 @@ def fit_layer_pool(
     if not np.isfinite(found.fun):
         raise DataError("The contrastive loss is not finite.", fix="Check the states.")
     return LayerPool(softmax(found.x), mean, scale, float(found.fun), objective(start)[0], margin)
+
+
+def _gram(
+    z: Float[np.ndarray, "items layers dim"], first: Int[np.ndarray, " pairs"], second: Int[np.ndarray, " pairs"]
+) -> Float[np.ndarray, "pairs layers layers"]:
+    """Inner products, layer by layer, of the differences of each pair; the differences are never all there at once."""
+    few = max(DIFFERENCES // z[0].size, 1)
+    parts = []
+    for start in range(0, len(first), few):
+        apart = z[first[start : start + few]] - z[second[start : start + few]]
+        parts.append(apart @ apart.transpose(0, 2, 1))
+    return np.concatenate(parts)
 
 
 def _as_states(states: ArrayLike) -> Float[np.ndarray, "items layers dim"]:

@@ -172,6 +172,14 @@ def test_the_layer_that_tells_labels_apart_gets_the_weight():
     check_result(pool, rows=5)
 
 
+def test_pairs_are_compared_a_few_at_a_time(monkeypatch):
+    states, labels = planted(1, n=12)
+    whole = fit_layer_pool(states, labels)
+    monkeypatch.setattr("pluralism.diagnostics.layer_pooling.DIFFERENCES", 7 * states[0].size)
+    parts = fit_layer_pool(states, labels)
+    np.testing.assert_allclose(parts.weights, whole.weights)
+
+
 def test_weights_are_the_minimum_of_the_loss():
     states, labels = planted(4, n=12)
     pool = fit_layer_pool(states, labels, margin=2.0)
@@ -191,7 +199,7 @@ def test_weights_are_the_minimum_of_the_loss():
     assert min(map(loss, near)) >= pool.loss - 1e-6
 
 
-def test_a_language_model_tells_its_styles_apart(tiny_lm):
+def test_a_language_model_tells_its_styles_apart(tiny_lm, monkeypatch):
     prompts, answers = PROMPTS * 2, RESPONSES["plain"] + RESPONSES["warm"]
     labels = ["plain"] * 4 + ["warm"] * 4
     states = hidden_states(tiny_lm, prompts, answers)
@@ -200,6 +208,13 @@ def test_a_language_model_tells_its_styles_apart(tiny_lm):
     np.testing.assert_allclose(states, alone, atol=1e-4)
     found = alignment_quality(states[:, 1], labels, folds=2, permutations=30, n_bootstrap=10)
     assert found.probe_auc == 1.0 and found.p < 0.1
+    # However large the vocabulary, logits are computed of one place alone, and of few states at once.
+    seen, head = [], tiny_lm.network.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape[:2])))
+    monkeypatch.setattr("pluralism.diagnostics.answer_states._STATES", 3 * 64 * 80)
+    np.testing.assert_allclose(hidden_states(tiny_lm, prompts, answers), states, atol=1e-4)
+    handle.remove()
+    assert len(seen) > 1 and {places for _, places in seen} == {1}
     last = hidden_states(tiny_lm, prompts, answers, pool="last")
     # All answers end with the same token, whose embedding they share.
     np.testing.assert_allclose(last[:, 0], np.broadcast_to(last[0, 0], (8, 64)), atol=1e-6)
