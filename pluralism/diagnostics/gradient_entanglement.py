@@ -67,14 +67,18 @@ class Entanglement(InstrumentResult):
 
     @property
     def chosen_rises(self) -> Bool[np.ndarray, " pairs"]:
-        r"""Whether :math:`\langle \nabla_w, \nabla_l \rangle \le (d_w / d_l) \|\nabla_w\|^2`."""
+        r"""Whether :math:`\langle \nabla_w, \nabla_l \rangle \le (d_w / d_l) \|\nabla_w\|^2`, for positive d.
+
+        In general, whether `change_chosen` is at least 0.
+        """
         return self.d_rejected * self.inner <= self.d_chosen * self.chosen
 
     @property
     def rejected_falls(self) -> Bool[np.ndarray, " pairs"]:
-        r"""Whether :math:`\langle \nabla_w, \nabla_l \rangle \le (d_l / d_w) \|\nabla_l\|^2`.
+        r"""Whether :math:`\langle \nabla_w, \nabla_l \rangle \le (d_l / d_w) \|\nabla_l\|^2`, for positive d.
 
-        By the inequality of Cauchy and Schwarz one of the two conditions holds for any positive :math:`d_w, d_l`.
+        In general, whether `change_rejected` is at most 0. By the inequality of Cauchy and Schwarz one of the two
+        conditions holds for any positive :math:`d_w, d_l`.
         """
         return self.d_chosen * self.inner <= self.d_rejected * self.rejected
 
@@ -148,11 +152,15 @@ class Entanglement(InstrumentResult):
         return "\n".join(lines)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the pairs by their inner product over both squared norms, weighted by d: beyond 1 a condition fails."""
+        """Draw the pairs by their inner product over both squared norms, weighted by d: beyond 1 a condition fails.
+
+        Where a loss pulls back (d below 0) the place is that of a pair of positive d that moves as much. Pairs of which
+        a gradient or a pull is 0 have no place.
+        """
         ax = own_axes(ax, 4.4, 3.8)
         with np.errstate(divide="ignore", invalid="ignore"):
-            x = self.d_rejected * self.inner / (self.d_chosen * self.chosen)
-            y = self.d_chosen * self.inner / (self.d_rejected * self.rejected)
+            x = 1 - self.change_chosen / (np.abs(self.d_chosen) * self.chosen)
+            y = 1 + self.change_rejected / (np.abs(self.d_rejected) * self.rejected)
         for line in (ax.axvline, ax.axhline):
             line(1.0, color=INK, alpha=0.5, linewidth=1.0, linestyle=(0, (4, 3)))
         kinds = (

@@ -48,6 +48,15 @@ def test_the_two_conditions_by_hand():
     check_result(found, rows=3)
 
 
+def test_a_loss_that_pulls_back_is_drawn_beyond_the_lines():
+    # Without any entanglement the chosen response falls and the rejected one rises.
+    back = entanglement([0.0, 0.1], [1.0, 1.0], [1.0, 1.0], d_chosen=[-1.0, 1.0], d_rejected=[-1.0, 1.0])
+    assert back.chosen_rises.tolist() == [False, True] and back.rejected_falls.tolist() == [False, True]
+    places = {line.get_label(): line.get_xydata() for line in back.plot().lines}
+    assert (places["chosen falls"] > 1).all() and (places["rejected rises"] > 1).all()
+    np.testing.assert_allclose(places["as wanted"], [[0.1, 0.1]])
+
+
 def test_pulls_of_losses_by_hand():
     def pulls(name, **options):
         w, r = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (-4.0, -6.0))
