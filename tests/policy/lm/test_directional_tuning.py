@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 import tiny_lm as models
 
 from pluralism.errors import DataError, UsageError
+from pluralism.files.checkpoint import Checkpoint
 from pluralism.policy.lm import PromptTuning, train_from_scratch
+from pluralism.policy.lm.direction_samples import Kept
 from pluralism.policy.lm.directional_tuning import DirectionalTuning
 from pluralism.policy.lm.recipes.supervised import SupervisedTuning
 from pluralism.solvers.sphere import cone_directions
@@ -146,6 +149,16 @@ def test_a_warm_up_imitates_given_responses(tiny_lm, tmp_path):
     )
     assert run.n_rounds == 2 and sum("responses to each of" in what for what in told) == 1
     assert any("fine-tuning on 16" in what for what in told)
+    # Of the two responses to a prompt the one is kept that its direction asks for.
+    parts = Checkpoint(tmp_path / "run" / "parts")
+    kept, scale = Kept.from_arrays(parts.get("kept 1")[0]), parts.get("scale")[0]["scale"]
+    styles = set()
+    for prompt, message, response in zip(kept.prompts, kept.systems, kept.responses, strict=True):
+        v = np.array([int(weight) for weight in re.findall(r"\*(-?\d+)", message)]) / 100
+        worth = {text: score([], [text])[0] / scale @ v for asked, text in zip(*pool, strict=True) if asked == prompt}
+        assert worth[response] > max(worth.values()) - 0.05
+        styles.add("friend" in response)
+    assert len(kept.prompts) == 16 and styles == {True, False}
 
 
 def test_a_held_out_judge_on_other_prompts(tiny_lm, tmp_path):
