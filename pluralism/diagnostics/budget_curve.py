@@ -131,7 +131,7 @@ def kl_budget_curve(
     """Spend budgets of KL on rewards, and judge the policies by utilities that they were not optimised for.
 
     Rewards that are learnt rise for ever along their own policies; what they are worth to people rises less, and may
-    fall. Policies are compared at equal KL, not at equal beta, whose unit differs from reward to reward.
+    fall [1]_. Policies are compared at equal KL, not at equal beta, whose unit differs from reward to reward.
 
     Parameters
     ----------
@@ -152,6 +152,10 @@ def kl_budget_curve(
         If rewards do not fit the candidates.
     UsageError
         If budgets do not rise from 0 or more, or a reward has the name of the judge's own curve.
+
+    References
+    ----------
+    .. [1] L. Gao et al., "Scaling laws for reward model overoptimization", ICML 2023, arXiv:2210.10760.
 
     Examples
     --------

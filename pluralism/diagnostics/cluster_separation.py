@@ -120,7 +120,7 @@ def as_clusters(
 
 
 def cluster_indices(points: ArrayLike, labels: ArrayLike) -> ClusterIndices:
-    """The indices of Davies-Bouldin, Dunn, Xie-Beni and Calinski-Harabasz of labelled points.
+    """The indices of Davies-Bouldin [1]_, Dunn [2]_, Xie-Beni [3]_ and Calinski-Harabasz [4]_ of labelled points.
 
     Parameters
     ----------
@@ -128,6 +128,18 @@ def cluster_indices(points: ArrayLike, labels: ArrayLike) -> ClusterIndices:
         In units that make Euclidean distances meaningful.
     labels : array of shape (items,)
         Two labels at least, each of two points or more.
+
+    Raises
+    ------
+    DataError
+        If points are not finite, labels do not fit, or a label has fewer than two points.
+
+    References
+    ----------
+    .. [1] D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE PAMI, 1979.
+    .. [2] J. C. Dunn, "Well-separated clusters and optimal fuzzy partitions", Journal of Cybernetics, 1974.
+    .. [3] X. L. Xie and G. Beni, "A validity measure for fuzzy clustering", IEEE PAMI, 1991.
+    .. [4] T. Calinski and J. Harabasz, "A dendrite method for cluster analysis", Communications in Statistics, 1974.
 
     Examples
     --------

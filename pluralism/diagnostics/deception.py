@@ -95,6 +95,7 @@ def deception_score(
     groups : sequence, optional
         The group that the aim of each item belongs to.
     level : float
+        Coverage of the intervals.
 
     Raises
     ------

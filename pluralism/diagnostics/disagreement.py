@@ -210,6 +210,13 @@ def ensemble_disagreement_of_model(
         Log-probabilities of the reference policy; left out, the candidates of a prompt are equally likely.
     n : sequence of float
         As in `ensemble_disagreement`.
+
+    Raises
+    ------
+    DataError
+        If no prompt has two items, or a member gives all items of each prompt the same reward.
+    UsageError
+        If there is no n, or one below 1.
     """
     places = ensemble.utilities(items, log_reference=log_reference)
     rewards = np.where(places.mask, ensemble.member_rewards(items)[:, places.items], 0.0)

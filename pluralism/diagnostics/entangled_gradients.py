@@ -41,7 +41,7 @@ def entanglement_of_model(
     system: str | None = None,
     examples: Sequence[tuple[str, str]] = (),
 ) -> Entanglement:
-    """Measure what one step on each pair by itself does to its two responses.
+    """Measure what one step on each pair by itself does to its two responses [1]_.
 
     The two gradients are taken without dropout, one backward pass for each. The step follows the loss, and is as long
     as makes the larger of the two first-order changes `change` nats. Nothing of the model is changed; a pair takes the
@@ -75,6 +75,11 @@ def entanglement_of_model(
         If no weight is trained, there is no such loss, or weights have half precision, which loses so small a step.
     DataError
         If there are no pairs, or not one of each.
+
+    References
+    ----------
+    .. [1] H. Yuan et al., "A common pitfall of margin-based language model alignment: gradient entanglement",
+       ICLR 2025, arXiv:2410.13828.
     """
     if not len(prompts) == len(chosen) == len(rejected) or not prompts:
         raise DataError("Prompts, chosen and rejected responses do not fit.", fix="Give one of each for a pair.")

@@ -136,6 +136,11 @@ def utility_front(
     n_bootstrap, level, rng
         Interval over prompts.
 
+    Raises
+    ------
+    UsageError
+        If there is no policy, policies have other candidates than the utilities, or the level is no coverage.
+
     Examples
     --------
     >>> from pluralism.policy import kl_optimal, maxmin

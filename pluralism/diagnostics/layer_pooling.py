@@ -95,7 +95,7 @@ class LayerPool(InstrumentResult):
 def fit_layer_pool(
     states: ArrayLike, labels: ArrayLike, *, margin: float = 1.0, n_pairs: int = 2000, rng: RNG = 0
 ) -> LayerPool:
-    r"""Fit weights of layers that bring rows of one label together and keep rows of different labels apart.
+    r"""Fit weights of layers that bring rows of one label together and keep rows of different labels apart [1]_.
 
     Over pairs, :math:`\|z_i - z_j\|^2` where labels agree and :math:`\max(0, m - \|z_i - z_j\|)^2` where they differ,
     half the weight for each kind; the weights are a softmax. Fit on training rows, and judge others by
@@ -116,6 +116,12 @@ def fit_layer_pool(
     ------
     DataError
         If states are not finite, or no pair agrees or differs in its label.
+    UsageError
+        If the margin is not above 0, or there are no pairs to draw.
+
+    References
+    ----------
+    .. [1] A. Borah et al., "Alignment quality index (AQI): beyond refusals", arXiv:2506.13901, for pooling by layers.
     """
     array = _as_states(states)
     named = np.array([str(label) for label in np.asarray(labels).tolist()])

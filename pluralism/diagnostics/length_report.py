@@ -197,14 +197,23 @@ def length_and_kl_of_models(
     reference : LanguageModel
         Of the same tokens. It is shown no system message, as the policy before conditioning.
     prompts : sequence of str
+        The same for all.
     systems : mapping of str to str or None, optional
         System messages of conditions.
     n : int
         Answers of each policy to each prompt; the reference gives as many.
     max_tokens : int
+        Of an answer, its end included; what is cut off there is compared as far as it goes.
     reward : callable, optional
         From prompts and responses to one reward each, such as a `TextReward`.
     rng : int, Generator or None
+
+    Raises
+    ------
+    UsageError
+        If there is no policy, or a system message of none.
+    DataError
+        If there is not one reward for each answer, or an answer that the reference cannot give.
     """
     if not policies or not set(systems or {}) <= set(policies):
         raise UsageError("There is no policy, or a system message of none.", fix="Name policies, and systems by them.")

@@ -148,9 +148,17 @@ def alignment_quality(
     permutations, n_bootstrap : int
         Draws for the null and for the interval, at least 2.
     level : float
+        Coverage of the interval.
     folds : int
         Of the probe.
     rng : int, Generator or None
+
+    Raises
+    ------
+    DataError
+        If points are not finite or all the same, labels or blocks do not fit them, or a label has too few of either.
+    UsageError
+        If a setting is not possible.
 
     References
     ----------

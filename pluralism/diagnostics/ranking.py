@@ -78,6 +78,13 @@ def ranking_accuracy(
     level : float
         Coverage of the intervals.
 
+    Raises
+    ------
+    DataError
+        If there are no pairs, or not one group for each.
+    UsageError
+        If the level is no coverage.
+
     References
     ----------
     .. [1] A. Chen et al., "Preference learning algorithms do not learn preference rankings", NeurIPS 2024,

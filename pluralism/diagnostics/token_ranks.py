@@ -129,7 +129,7 @@ def token_shift_of_ranks(
     probabilities: Sequence[Sequence[float] | np.ndarray],
     tokens: Sequence[Sequence[str]],
 ) -> TokenShift:
-    """Token shift from ranks that are known.
+    """Token shift from ranks that are known; see `token_shift`.
 
     Parameters
     ----------
