@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pluralism.errors import UsageError
 from pluralism.extras import require
+from pluralism.models.settings import is_whole
 
 __all__ = ["AdapterSettings", "Lora", "PromptTuning"]
 
@@ -39,9 +40,9 @@ class Lora:
     layers: str | tuple[str, ...] = "all-linear"
 
     def __post_init__(self) -> None:
-        if not (self.rank >= 1 and self.alpha > 0 and 0 <= self.dropout < 1 and self.layers):
+        if not (is_whole(self.rank) and self.alpha > 0 and 0 <= self.dropout < 1 and self.layers):
             raise UsageError(
-                f"{self} is not possible.", fix="rank is at least 1, alpha above 0, dropout from 0 and below 1."
+                f"{self} is not possible.", fix="rank is whole and from 1, alpha above 0, dropout from 0 and below 1."
             )
 
     def config(self) -> Any:
@@ -99,7 +100,7 @@ class PromptTuning:
     tokens: int = 8
 
     def __post_init__(self) -> None:
-        if self.tokens < 1:
+        if not is_whole(self.tokens):
             raise UsageError(f"tokens={self.tokens!r} is not possible.", fix="Give one virtual token at least.")
 
     def config(self) -> Any:

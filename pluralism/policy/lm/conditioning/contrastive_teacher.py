@@ -139,5 +139,5 @@ def check_same_tokens(first: LanguageModel, second: LanguageModel) -> None:
     if sizes[0] != sizes[1] or first.tokenizer.get_vocab() != second.tokenizer.get_vocab():
         raise UsageError(
             f"{first.name!r} and {second.name!r} have different tokens.",
-            fix="Contrast models of one family: a policy with the reference that it was trained from.",
+            fix="Use models of one family: a policy with the reference that it was trained from.",
         )

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pluralism.errors import UsageError
+from pluralism.errors import DataError, UsageError
 from pluralism.extras import require
 from pluralism.policy.lm.recipes.distillation_trainer import distillation_trainer
 from pluralism.policy.lm.recipes.quiet_trainer import quiet_trainer, silence
@@ -135,6 +135,13 @@ class AlignDistil(Recipe):
             )
         data = answered(source, ("completion",) if given else ())
         prompts, answers = token_rows(model, data, source.name, max_tokens=self.max_tokens)
+        most = max(map(len, prompts)) + self.max_new_tokens
+        if self.on_policy > 0 and most > model.limit:
+            raise DataError(
+                f"A prompt and {self.max_new_tokens:,} new tokens are {most:,}.",
+                where=source.name,
+                fix=f"{model.name} reads {model.limit:,} tokens: shorten the prompts or max_new_tokens.",
+            )
         told = answers["completion"] if given else [[] for _ in prompts]
         pairs = list(zip(prompts, told, strict=True))
         return datasets.Dataset.from_dict(

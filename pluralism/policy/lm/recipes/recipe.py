@@ -19,8 +19,10 @@ import torch
 from pluralism.embeddings.progress import ProgressOption, reporter
 from pluralism.errors import LanguageModelError, UsageError
 from pluralism.llm.device import choose_dtype
+from pluralism.models.settings import is_whole
 from pluralism.policy.lm.adapter_settings import AdapterSettings
 from pluralism.policy.lm.adapters import Adapter
+from pluralism.policy.lm.conditioning.contrastive_teacher import check_same_tokens
 from pluralism.policy.lm.recipes.quiet_trainer import (
     progress_callback,
     quiet_trainer,
@@ -41,6 +43,8 @@ __all__ = ["Recipe"]
 
 _HARMLESS = ("save_every", "log_every")
 """Settings that do not change the result."""
+
+_COUNTS = ("max_steps", "batch_size", "accumulation", "max_tokens", "save_every", "log_every")
 
 _ROWS_AT_ONCE = 1000
 
@@ -129,6 +133,8 @@ class Recipe(ABC):
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise UsageError(f"{name}={value!r} is not possible.", fix="It is above 0.")
+            if value is not None and name in _COUNTS and not is_whole(value):
+                raise UsageError(f"{name}={value!r} is not possible.", fix="It is a whole number.")
         if not (0 <= self.warmup < 1 and self.weight_decay >= 0):
             raise UsageError(
                 f"warmup={self.warmup!r}, weight_decay={self.weight_decay!r} are not possible.",
@@ -236,10 +242,13 @@ class Recipe(ABC):
         DataError
             Columns are missing, there are no rows (of this group), or a row cannot be used.
         UsageError
-            `out` holds another training or other files, or the recipe cannot train this model.
+            `out` holds another training or other files, the recipe cannot train this model, or the reference reads
+            other tokens.
         LanguageModelError
             The training diverged.
         """
+        if reference is not None:
+            check_same_tokens(model, reference)
         source = choose_rows(data, self.columns, group=group)
         rows = self._rows(model, source)
         # What cannot be trained is refused before the folder is taken; a plain start can, and its copy is large.
@@ -284,6 +293,8 @@ class Recipe(ABC):
         reference : LanguageModel, optional
             What the policy is compared with; itself by default.
         """
+        if reference is not None:
+            check_same_tokens(model, reference)
         rows = self._rows(model, choose_rows(data, self.columns, group=group))
         other = _compared((reference or model).network) if self._compares() else None
         with undisturbed(), tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_lm import PROMPTS, RESPONSES
 
-from pluralism.errors import UsageError
+from pluralism.errors import DataError, UsageError
 from pluralism.policy.lm.adapter_settings import PromptTuning
 from pluralism.policy.lm.conditioning import teacher_model
 from pluralism.policy.lm.recipes import AlignDistil
@@ -115,6 +115,8 @@ def test_wrong_inputs(tiny_lm, other_lm, tmp_path):
         AlignDistil().train(tiny_lm, ROWS, tmp_path / "run")
     with pytest.raises(UsageError, match="no column 'completion'"):
         AlignDistil(on_policy=0.5).train(tiny_lm, [{"prompt": "x"}], tmp_path / "run", reference=other_lm)
+    with pytest.raises(DataError, match="600 new tokens"):
+        AlignDistil(max_new_tokens=600).train(tiny_lm, ROWS, tmp_path / "run", reference=other_lm)
     for options in ({"beta": 0.0}, {"on_policy": 1.5}, {"temperature": 0.0}, {"max_new_tokens": 0}):
         with pytest.raises(UsageError, match=next(iter(options))):
             AlignDistil(**options)

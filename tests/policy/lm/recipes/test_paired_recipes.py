@@ -225,6 +225,8 @@ def test_settings_that_cannot_work():
         {"rng": None},
         {"learning_rate": -1},
         {"schedule": "wiggly"},
+        {"max_steps": 2.5},
+        {"batch_size": 2.5},
     ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             DPO(**wrong)
@@ -233,6 +235,8 @@ def test_settings_that_cannot_work():
         lambda: RobustDPO(flips=0.5),
         lambda: RPO(sft_weight=-1),
         lambda: Lora(rank=0),
+        lambda: Lora(rank=2.5),
+        lambda: PromptTuning(tokens=0),
     ):
         with pytest.raises(UsageError):
             make()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from pluralism.errors import UsageError
+from pluralism.policy.lm import train_from_scratch
 from pluralism.policy.lm.adapter_settings import Lora, PromptTuning
 from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.recipes import DPO, training_history
@@ -91,6 +93,19 @@ def test_a_reference_other_than_the_start(tiny_lm, other_lm, pairs, log_ratios, 
     assert training_history(tmp_path)["loss"][0].as_py() == pytest.approx(by_hand, rel=1e-4)
     with pytest.raises(UsageError, match="other reference"):
         recipe.train(other_lm, pairs, tmp_path, group="a")
+
+
+def test_a_reference_reads_the_same_tokens(tiny_lm, pairs, tmp_path):
+    stranger = train_from_scratch(["a"], ["b"], vocabulary=300, hidden=16, layers=1, steps=1, device="cpu")
+    # Of the same size, but not the same tokens.
+    swapped = copy.deepcopy(tiny_lm.tokenizer)
+    swapped.add_tokens(["something"])
+    for other in (stranger, replace(tiny_lm, tokenizer=swapped)):
+        with pytest.raises(UsageError, match="different tokens"):
+            DPO(max_steps=1).train(tiny_lm, pairs, tmp_path / "run", reference=other)
+        with pytest.raises(UsageError, match="different tokens"):
+            DPO().loss(tiny_lm, pairs, reference=other)
+    assert not (tmp_path / "run").exists()
 
 
 def test_layers_that_a_lora_cannot_change(tiny_lm, pairs, tmp_path):
