@@ -27,7 +27,8 @@ def taste_messages(
 
     Rewards of each group are put in units of its standard deviation over the texts, as their zero and scale mean
     nothing across groups. A text counts for a group by how far the group's reward is above the mean of the others'; of
-    those above the group's own mean the first n are "liked", of those below it the last n "disliked".
+    those above the group's own mean the first n are "liked", of those below it the last n "disliked"; blank ones are
+    passed over.
 
     Parameters
     ----------
@@ -73,8 +74,8 @@ def taste_messages(
     made = {}
     for k, name in enumerate(names):
         order = np.argsort(-contrast[:, k], kind="stable")
-        liked = [quoted[i] for i in order if own[i, k] > 0][:n]
-        disliked = [quoted[i] for i in order[::-1] if own[i, k] < 0][:n]
+        liked = [quoted[i] for i in order if own[i, k] > 0 and quoted[i]][:n]
+        disliked = [quoted[i] for i in order[::-1] if own[i, k] < 0 and quoted[i]][:n]
         made[name] = SystemMessage.of_taste(liked, disliked)
     return made
 

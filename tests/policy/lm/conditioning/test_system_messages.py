@@ -142,6 +142,8 @@ def test_tastes_need_texts_that_are_told_apart():
         taste_messages([[np.nan], [2.0]], ["x", "y"], ["a"])
     long = taste_messages([[1.0], [0.0]], ["x" * 50, "y"], ["a"], most_characters=10)["a"]
     assert long.lines[0] == f"They like: {'x' * 9}…"
+    blank = taste_messages([[2.0], [1.0], [0.0]], [" ", "y", "z"], ["a"])["a"]
+    assert blank.lines == ("They dislike: z",)
 
 
 def test_what_each_group_is_told():
