@@ -20,7 +20,7 @@ from pluralism.cli.options import (
     SeedOption,
     settings_of,
 )
-from pluralism.cli.tables import heading, number, percent, print_table, wrapped
+from pluralism.cli.tables import heading, number, percent, print_table, span, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -268,7 +268,7 @@ def condition(
 
 def _render(console: Console, found: ConditioningExperiment, document: dict[str, Any]) -> None:
     from pluralism.cli.output import clean_text
-    from pluralism.reports.conditioning import p_text
+    from pluralism.reports.conditioning import p_text, policy_rows
 
     scores = found.scores
     groups = [clean_text(name, 24) for name in scores.groups]
@@ -276,12 +276,20 @@ def _render(console: Console, found: ConditioningExperiment, document: dict[str,
     heading(console, f"{clean_text(document['model'])} for {len(groups)} groups, on {prompts}")
     wrapped(console, f"Win rates against the model without conditioning, judged by {found.judge}.")
     console.print()
+    if not scores.diagonals:
+        wrapped(console, "No method made something for every group: nobody's own is held against what others have.")
+        console.print()
+    # Short names leave room for the numbers of many groups.
+    short = [name.removeprefix("Group ") for name in groups]
     for test in scores.diagonals:
         columns = scores.columns(test.method)
         columns = columns[scores.made_for[columns].argsort()]
+        interval = span(test.interval, 2)
+        over = f"own over others {number(test.statistic, 2, sign=True)} ({interval}), p {p_text(test.p)}"
+        heading(console, f"{clean_text(test.method)}: {over}")
         print_table(
             console,
-            [f"{clean_text(test.method)}: judge", *(f"for {name}" for name in groups), "own over others", "p"],
+            ["judge", *(f"for {name}" for name in short), "own over others", "p"],
             [
                 [
                     groups[g],
@@ -294,7 +302,7 @@ def _render(console: Console, found: ConditioningExperiment, document: dict[str,
         )
     print_table(
         console,
-        ["policy", *groups, "mean", "least", ("who", "left")],
+        ["policy", *(groups if len(groups) <= 4 else short), "mean", "least", ("who", "left")],
         [
             [
                 clean_text(row["name"]) + (" (own)" if not row["single"] else ""),
@@ -303,7 +311,7 @@ def _render(console: Console, found: ConditioningExperiment, document: dict[str,
                 percent(row["worst"]),
                 clean_text(row["worst_group"], 24),
             ]
-            for row in _policies(found)
+            for row in policy_rows(found)
         ],
     )
     print_table(
@@ -324,12 +332,6 @@ def _render(console: Console, found: ConditioningExperiment, document: dict[str,
     for note in found.notes:
         wrapped(console, note)
     console.print(f"written to {document['out']}: {', '.join(document['files'])}", soft_wrap=True)
-
-
-def _policies(found: ConditioningExperiment) -> list[dict[str, Any]]:
-    from pluralism.reports.conditioning import policy_rows
-
-    return policy_rows(found)
 
 
 def _kl(facts: Any) -> str:

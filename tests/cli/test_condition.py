@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -71,7 +72,10 @@ def test_whom_best_of_n_serves(call, study, tmp_path):
     shown = call(*given)
     assert shown.code == 0, shown.err
     assert {path.name: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == cells
-    for text in ("best-of-n: judge", "maxmin", "own over others", "KL", f"written to {out}"):
+    # the test of all groups, and a table that no narrow terminal folds
+    assert re.search(r"^best-of-n: own over others .0\.\d\d \(.*\), p ", shown.out, re.MULTILINE)
+    assert re.search(r"^judge +for A +for B +own over others +p$", shown.out, re.MULTILINE)
+    for text in ("maxmin", "own over others", "KL", f"written to {out}"):
         assert text in shown.out
     # other methods join the folder, for one group
     joined = [*given, "--method", "system", "--method", "examples", "--shots", 1, "--single", "none", "--json"]
@@ -103,6 +107,7 @@ def test_another_run_can_judge(call, study, tmp_path):
     found = result.document
     assert found["prompts"] == len(models.PROMPTS)
     assert "other people" in found["judge"]
+    assert re.fullmatch(r"correlation .* −?[01]\.\d\d at least", found["settings"]["agreement of run and judge"])
     assert found["conditions"][1]["kl"]["value"] > 0
     texts = pq.read_table(tmp_path / "out" / "responses.parquet").to_pylist()
     warm = [row["text"] for row in texts if row["condition"] == "system/Group B"]
