@@ -14,7 +14,7 @@ from pluralism.reports.cross_display import CrossDisplay
 from pluralism.reports.kl_gain_display import KLGainDisplay
 from pluralism.reports.palette import diverging_class
 from pluralism.reports.report import Report
-from pluralism.reports.text import counted, number, percent
+from pluralism.reports.text import counted, number, percent, signed
 from pluralism.reports.welfare_display import WelfareDisplay
 
 if TYPE_CHECKING:
@@ -258,16 +258,25 @@ def _summary(found: ConditioningExperiment, names: list[str], served: list[str],
     scores = found.scores
     sentences, figures = [], []
     best = max(scores.diagonals, key=lambda test: test.statistic, default=None)
+    tested = len(scores.diagonals)
     if best is None:
         headline = "No method made something for every group"
     else:
-        sure = int(np.sum((best.group_p < SURE) & (best.group_statistic > 0)))
-        who = "Every group prefers" if sure == len(names) else f"{sure} of {counted(len(names), 'group')} prefer"
-        what = f"{best.method} made" if len(scores.diagonals) > 1 else "was made"
-        headline = f"{who} what {what} for it"
-        figures.append({"words": f"own over others, {best.method}", "value": f"+{number(best.statistic, 2)}"})
-        if best.statistic <= 0:
-            figures[-1]["value"] = number(best.statistic, 2)
+        # The best of several methods is chosen by what is tested, so each counts as one test.
+        level = SURE / tested
+        sure = int(np.sum((best.group_p < level) & (best.group_statistic > 0)))
+        what = f"{best.method} made" if tested > 1 else "was made"
+        if sure == len(names):
+            headline = f"Every group prefers what {what} for it"
+        elif sure == 0:
+            headline = f"No group is shown to prefer what {what} for it"
+        else:
+            who = f"{sure} of {counted(len(names), 'group')} prefer{'s' * (sure == 1)}"
+            headline = f"{who} what {what} for {'it' if sure == 1 else 'them'}"
+        figures.append({"words": f"own over others, {best.method}", "value": signed(best.statistic)})
+        if tested > 1:
+            asks = f"p < {number(level, 4)} of a group, not {SURE:g}"
+            sentences.append(f"The headline is about the best of {tested} methods, so it asks {asks}.")
     for test in scores.diagonals:
         sure = int(np.sum((test.group_p < SURE) & (test.group_statistic > 0)))
         sentences.append(
@@ -301,6 +310,6 @@ def _summary(found: ConditioningExperiment, names: list[str], served: list[str],
                 f"{number(abs(100 * ahead), 1)} points {'more' if ahead >= 0 else 'less'} than under the best single "
                 "policy."
             )
-    figures.append({"words": "prompts, not trained on", "value": f"{len(found.prompts):,}"})
+    figures.append({"words": "prompts that no method learnt from", "value": f"{len(found.prompts):,}"})
     sentences.append(f"Judged by {found.judge}.")
     return {"headline": headline, "sentences": sentences, "figures": figures}

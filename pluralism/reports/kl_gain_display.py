@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["KLGainDisplay"]
 
 ALL = "all people"
+FAR = 10.0
+"""Nats beyond which the axis is logarithmic above one nat, so that what is near stays apart."""
 
 
 class KLGainDisplay(Display):
@@ -123,10 +125,15 @@ class KLGainDisplay(Display):
             called = ALL if whose < 0 else self.groups[whose]
             ax.plot([], [], color=INK if whose < 0 else group_colour(whose), linewidth=3, label=label(called, 24))
         ax.axhline(0.5, color=INK, linewidth=0.8, alpha=0.6, linestyle=(0, (4, 3)))
+        far = max((row[1] for row in self.rows), default=0.0) > FAR
+        if far:
+            ax.set_xscale("symlog", linthresh=1.0)
+            ax.xaxis.set_major_formatter("{x:g}")
+        # The reference, from which all distances are.
+        ax.update_datalim([(0.0, 0.5)])
         ax.margins(0.08)
-        tidy(
-            ax, grid="both", xlabel="KL from the reference (nats a response)", ylabel="win rate, judged by those meant"
-        )
+        measure = "KL from the reference (nats a response" + (", logarithmic above 1)" if far else ")")
+        tidy(ax, grid="both", xlabel=measure, ylabel="win rate, judged by those meant")
         if self.rows:
             tidy_legend(ax, loc="center left", bbox_to_anchor=(1.0, 0.5))
         else:

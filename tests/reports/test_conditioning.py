@@ -32,11 +32,12 @@ def test_the_summary_says_who_prefers_what(found, report):
     said = report.content["summary"]
     assert said["headline"] == "Every group prefers what best of 4 made for it"
     test = found.scores.diagonal("leaning")
-    assert f"{100 * test.statistic:.1f} points" in said["sentences"][0]
-    assert "3 of 3 groups do so at p < 0.01" in said["sentences"][0]
+    assert f"{100 * test.statistic:.1f} points" in said["sentences"][1]
+    assert "best of 2 methods, so it asks p < 0.0050 of a group" in said["sentences"][0]
+    assert "3 of 3 groups do so at p < 0.01" in said["sentences"][1]
     assert any(line.startswith("Single policies for all: single (") for line in said["sentences"])
     assert said["sentences"][-1] == "Judged by counting words."
-    assert [figure["words"] for figure in said["figures"]][-1] == "prompts, not trained on"
+    assert [figure["words"] for figure in said["figures"]][-1] == "prompts that no method learnt from"
 
 
 def test_tables_hold_the_numbers(found, report):
@@ -107,4 +108,34 @@ def test_p_values_in_words():
 def test_where_conditioning_fails_the_page_says_so(tmp_path):
     found = plain.run(tmp_path / "out", conditioners=[plain.Leaning(0.0)])
     said = build_conditioning_report(found).content["summary"]
-    assert "of 3 groups prefer what was made for it" in said["headline"]
+    assert said["headline"] == "No group is shown to prefer what was made for it"
+
+
+@pytest.mark.parametrize(
+    ("group_p", "tested", "headline"),
+    [
+        ([1e-4, 0.2, 0.9], 1, "1 of 3 groups prefers what was made for it"),
+        ([1e-4, 0.006, 0.9], 1, "2 of 3 groups prefer what was made for them"),
+        # of two methods the better one is chosen by its test, so that each p counts twice
+        ([1e-4, 0.006, 0.9], 2, "1 of 3 groups prefers what leaning made for it"),
+    ],
+)
+def test_the_headline_counts_groups_that_are_sure(found, group_p, tested, headline):
+    first = replace(found.scores.diagonal("leaning"), group_p=np.array(group_p))
+    best = replace(found.scores.diagonal("best of 4"), statistic=-1.0)
+    scores = replace(found.scores, diagonals=(first, best)[:tested])
+    assert build_conditioning_report(replace(found, scores=scores)).content["summary"]["headline"] == headline
+
+
+def test_conditions_that_are_far_leave_room_for_those_that_are_near(found):
+    far = replace(found.facts[1], kl=replace(found.facts[1].kl, value=60.0))
+    display = KLGainDisplay.from_experiment(replace(found, facts=(found.facts[0], far, *found.facts[2:]))).plot()
+    assert display.ax_.get_xscale() == "symlog"
+    assert display.ax_.get_xlim()[0] <= 0
+    assert KLGainDisplay.from_experiment(found).plot().ax_.get_xscale() == "linear"
+
+
+def test_the_page_says_when_there_is_no_kl(found):
+    page = build_conditioning_report(found).to_html()
+    assert "At another temperature than 1" in page
+    assert "all permutations counted" in page
