@@ -13,6 +13,7 @@ from pluralism.errors import DataError, UsageError
 from pluralism.files.checkpoint import Checkpoint
 from pluralism.policy.lm import PromptTuning, train_from_scratch
 from pluralism.policy.lm.direction_samples import Kept
+from pluralism.policy.lm.directional_rounds import SHOWN
 from pluralism.policy.lm.directional_tuning import DirectionalTuning
 from pluralism.policy.lm.recipes.supervised import SupervisedTuning
 from pluralism.solvers.sphere import cone_directions
@@ -91,6 +92,15 @@ def test_rounds_are_measured_alike(run, tiny_lm):
     assert front.hypervolume == run.volumes.value[-1]
 
 
+def test_the_kl_is_of_what_is_said_under_each_direction(run, tiny_lm):
+    asked = models.PROMPTS * 9
+    told = [recipe().system_message(v) for v in run.directions for _ in models.PROMPTS]
+    drawn = run.model(1).generate(asked, n=3, max_tokens=32, system=told, rng=np.random.default_rng([0, SHOWN]))
+    before = [tiny_lm.prompt_tokens(prompt, system=message) for prompt, message in zip(asked, told, strict=True)]
+    ratio = drawn.log_probs - tiny_lm.token_log_probs([before[k] for k in drawn.prompt], drawn.tokens).total
+    np.testing.assert_allclose(run.kl[1], ratio.reshape(9, -1).mean(axis=1), atol=1e-4)
+
+
 def test_the_models_of_rounds_are_there_and_know_directions(run, tiny_lm):
     told = [recipe().system_message(v) for v in ([0.0, 1.0], [0.2, -1.0])]
     assert told[0] == (
@@ -144,18 +154,23 @@ def test_a_warm_up_imitates_given_responses(tiny_lm, tmp_path):
         [models.RESPONSES[style][k] for k in range(4) for style in models.RESPONSES],
     )
     told = []
+
+    def in_percent(prompts, responses):
+        return score(prompts, responses) * [100.0, 1.0]
+
     run = recipe(n_rounds=1, n_bootstrap=20).run(
-        tiny_lm, models.PROMPTS[:2], score, tmp_path / "run", warm_up=pool, progress=told.append
+        tiny_lm, models.PROMPTS[:2], in_percent, tmp_path / "run", warm_up=pool, progress=told.append
     )
     assert run.n_rounds == 2 and sum("responses to each of" in what for what in told) == 1
     assert any("fine-tuning on 16" in what for what in told)
-    # Of the two responses to a prompt the one is kept that its direction asks for.
+    # Of the two responses to a prompt the one is kept that its direction asks for, whatever the attributes' units.
     parts = Checkpoint(tmp_path / "run" / "parts")
     kept, scale = Kept.from_arrays(parts.get("kept 1")[0]), parts.get("scale")[0]["scale"]
     styles = set()
     for prompt, message, response in zip(kept.prompts, kept.systems, kept.responses, strict=True):
         v = np.array([int(weight) for weight in re.findall(r"\*(-?\d+)", message)]) / 100
-        worth = {text: score([], [text])[0] / scale @ v for asked, text in zip(*pool, strict=True) if asked == prompt}
+        said = [text for asked, text in zip(*pool, strict=True) if asked == prompt]
+        worth = dict(zip(said, in_percent([prompt] * 2, said) / scale @ v, strict=True))
         assert worth[response] > max(worth.values()) - 0.05
         styles.add("friend" in response)
     assert len(kept.prompts) == 16 and styles == {True, False}
