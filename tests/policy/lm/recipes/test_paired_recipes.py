@@ -67,10 +67,11 @@ FAMILY = [LengthNormalisedDPO(), RPO(), SPPOHard(beta=0.1), BCOPair(), RobustDPO
 
 @pytest.mark.parametrize("recipe", FAMILY, ids=lambda recipe: recipe.name)
 def test_a_few_steps_of_each_lower_its_loss(tiny_lm, pairs, tmp_path, recipe):
-    quick = replace(recipe, learning_rate=5e-4, max_steps=2, batch_size=4, log_every=1)
-    trained = quick.train(tiny_lm, pairs, tmp_path, group="a")
-    first = training_history(tmp_path)["loss"][0].as_py()
-    assert quick.loss(trained, pairs, group="a", reference=tiny_lm) < first - 1e-4
+    quick = replace(recipe, learning_rate=5e-4, max_steps=3, batch_size=4, log_every=1)
+    quick.train(tiny_lm, pairs, tmp_path, group="a")
+    # Each step sees all rows.
+    first, _, last, *_ = training_history(tmp_path)["loss"].to_pylist()
+    assert last < first - 1e-4
 
 
 def test_the_loss_beside_itself_and_of_a_group(tiny_lm, other_lm, pairs):
