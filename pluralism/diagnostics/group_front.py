@@ -67,8 +67,9 @@ class UtilityFront(InstrumentResult):
         for k, group in enumerate(front.attributes):
             columns[group] = [front.reference[k], *front.mean[:, k]]
         columns["front"] = ["", *("yes" if kept else "" for kept in front.on_front)]
+        over = f"{front.n_pools:,} prompt{'s' * (front.n_pools != 1)}"
         return (
-            f"UtilityFront over {front.n_pools:,} prompts: hypervolume {front.hypervolume:.3f} "
+            f"UtilityFront over {over}: hypervolume {front.hypervolume:.3f} "
             f"[{front.hypervolume_low:.3f}, {front.hypervolume_high:.3f}]\n{format_table(columns, digits=3)}"
         )
 

@@ -159,6 +159,7 @@ def test_prompts_that_count_more():
     np.testing.assert_allclose(found.front.mean[0], policy.group_utilities)
     check_result(found, rows=1)
     # Where every prompt brings the same there is nothing to be unsure of.
+    assert "over 1 prompt:" in repr(utility_front_of_values({"a": [[1.0]]}, groups=["x"], reference=[0.0]))
     same = utility_front_of_values({"a": np.ones((6, 1))}, groups=["x"], reference=[0.0], weights=[5, 1, 1, 1, 1, 0])
     np.testing.assert_allclose([same.front.low, same.front.mean, same.front.high], 1)
     np.testing.assert_allclose([same.front.hypervolume_low, same.front.hypervolume_high], 1)
