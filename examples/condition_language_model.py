@@ -33,7 +33,7 @@ from pluralism.policy.lm import (
 from pluralism.policy.lm.adapter_bank import AdapterBank
 from pluralism.policy.lm.adapter_settings import Lora
 from pluralism.policy.lm.conditioning import BestOfN, SinglePolicy
-from pluralism.policy.lm.recipes import DPO
+from pluralism.policy.lm.recipes import SupervisedTuning
 from pluralism.reports import build_conditioning_report
 
 OUT = Path("conditioned")
@@ -73,14 +73,14 @@ print(lm)
 # Conditioning
 # ------------
 # Two ways, both for the rewards of the half that is followed: the best of four draws; and an adapter for each group,
-# trained by DPO on the model's own answers to 36 questions. The other 24 questions are judged on.
-asked = np.random.default_rng(0).permutation(list(dict.fromkeys(prompts))).tolist()
+# trained on those two of the model's own 48 answers to each of 36 questions that the group likes most. The other 24
+# questions are judged on.
+asked = np.random.default_rng(1).permutation(list(dict.fromkeys(prompts))).tolist()
 tested, learnt = asked[:24], sorted(asked[24:])
-drawn = lm.generate(learnt, n=6, max_tokens=TOKENS, rng=1)
-# Of each question the answer that a group likes most, beside the four that it likes least.
-pairs = ConditionedPairs.from_rewards(followed, drawn.prompt_texts, drawn.texts, pairing="curriculum", max_stages=4)
-recipe = DPO(adapter=Lora(rank=8), max_steps=48, learning_rate=2e-3, max_tokens=256)
-bank = AdapterBank.train(recipe, lm, pairs.to_frame(), OUT / "adapters", groups=groups)
+drawn = lm.generate(learnt, n=48, max_tokens=TOKENS, rng=1)
+liked = ConditionedPairs.from_rewards(followed, drawn.prompt_texts, drawn.texts, pairing="mirrored", max_stages=2)
+recipe = SupervisedTuning(adapter=Lora(rank=8), max_steps=100, learning_rate=5e-3, max_tokens=256)
+bank = AdapterBank.train(recipe, lm, liked, OUT / "adapters", groups=groups)
 best = BestOfN(SinglePolicy(lm, groups), {name: followed.only(name) for name in groups}, DRAWS)
 
 # %%
