@@ -91,9 +91,9 @@ def test_groups_that_cannot_all_be_satisfied():
 
 
 def test_people_who_are_split_evenly_have_no_say():
-    # As floats the mean of .2, .5 and .8 is .5, and that of .3, .4 and .8 is a little above.
+    # As floats the mean of .2, .5 and .8 is .5, and that of .2, .95 and .35 a little off.
     found = idealised_ranking_accuracy(
-        PairLogProbs([-1.0] * 2, [-1.0] * 2), [[0.2, 0.5, 0.8], [0.3, 0.4, 0.8]], beta=1.0
+        PairLogProbs([-1.0] * 2, [-1.0] * 2), [[0.2, 0.5, 0.8], [0.2, 0.95, 0.35]], beta=1.0
     )
     assert found.pairs.tolist() == [0, 2, 1, 2] and np.isnan(found.idealised[0])
 
