@@ -255,14 +255,14 @@ def condition(
             stage("report")
             settings = {"model": repr(lm), "run": run, **study.facts, **made.facts}
             command = shlex.join(["pluralism", *sys.argv[1:]])
-            written = write_experiment(out, found, settings=settings, examples=examples, command=command)
-        document = found.to_dict() | {
-            "run": str(run),
-            "model": lm.name,
-            "settings": {name: str(value) for name, value in settings.items()},
-            "out": str(out),
-            "files": written,
-        }
+            document = found.to_dict() | {
+                "run": str(run),
+                "model": lm.name,
+                "weights": made.weights,
+                "settings": {name: str(value) for name, value in settings.items()},
+            }
+            written = write_experiment(out, found, document, settings=settings, examples=examples, command=command)
+        document |= {"out": str(out), "files": written}
         result.show(document, lambda console: _render(console, found, document))
 
 

@@ -80,12 +80,15 @@ class Made:
     Attributes
     ----------
     conditioners, singles : tuple of Conditioner
+    weights : mapping of str to mapping of str to float
+        Of the groups, by the rule of a single policy.
     facts : dict
         Settings in words, for the report.
     """
 
     conditioners: tuple[Conditioner, ...]
     singles: tuple[Conditioner, ...]
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -219,7 +222,8 @@ def build_methods(
             singles += _soups(bank, study, weights)
     if wanted.rules or "best-of-n" in wanted.names:
         facts["draws of best-of-n"] = wanted.n
-    return Made(tuple(made), tuple(singles), facts)
+    shares = {rule: dict(zip(study.followed.names, own.tolist(), strict=True)) for rule, own in weights.items()}
+    return Made(tuple(made), tuple(singles), shares, facts)
 
 
 def _texts(study: Study, prompts: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,15 @@ NUMBERS, PAGE = "condition.json", "report.html"
 
 
 def write_experiment(
-    out: Path, found: ConditioningExperiment, *, settings: dict[str, Any], examples: int, command: str
+    out: Path,
+    found: ConditioningExperiment,
+    document: dict[str, Any],
+    *,
+    settings: dict[str, Any],
+    examples: int,
+    command: str,
 ) -> list[str]:
-    """Write all files; returns their names."""
+    """Write all files, the document of the command among them; returns their names."""
     from pluralism.data.files_io import write_table
     from pluralism.reports.conditioning import build_conditioning_report
 
@@ -29,7 +36,8 @@ def write_experiment(
     }
     for name, table in tables.items():
         write_table(table, out / name)
-    atomic_write(out / NUMBERS, found.to_json(indent=1) + "\n")
+    numbers = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    atomic_write(out / NUMBERS, numbers + "\n")
     page = build_conditioning_report(found, examples=examples, settings=settings, command=command)
     page.write(out / PAGE)
     return [PAGE, NUMBERS, *tables]

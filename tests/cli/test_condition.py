@@ -60,7 +60,10 @@ def test_whom_best_of_n_serves(call, study, tmp_path):
     assert "others" in found["judge"] or "the other" in found["judge"]
     assert found["conditions"][1]["kl_bound"] == pytest.approx(np.log(2) - 0.5)
     assert {"report.html", "condition.json", "responses.parquet"} <= set(found["files"])
-    assert json.loads((out / "condition.json").read_text())["scores"] == found["scores"]
+    for rule in ("utilitarian", "maxmin", "nash"):
+        assert found["weights"][rule].keys() == set(GROUPS)
+        assert sum(found["weights"][rule].values()) == pytest.approx(1)
+    assert json.loads((out / "condition.json").read_text()) | {"out": str(out), "files": found["files"]} == found
     responses = pq.read_table(out / "responses.parquet")
     assert responses.num_rows == 6 * 6 * 2
     known = set(pl.load(study / "run").users_.to_pylist())
