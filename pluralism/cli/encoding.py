@@ -68,8 +68,10 @@ class Encoding:
         plain = self.name == NONE and items.features is None and not self.options
         if items.features is not None or items.texts is None or plain:
             if (self.name is not None or self.options) and not plain:
-                why = "have features of their own" if items.features is not None else "have no texts"
-                raise UsageError(f"The items {why}.", where=f"--encoder {self.name or ''}".strip(), fix="Leave it out.")
+                own = items.features is not None
+                why = "have features of their own" if own else "have no texts: the data name them by their ids"
+                fix = "Leave it out." if own else "Give --items FILE with the columns id and text, or leave it out."
+                raise UsageError(f"The items {why}.", where=f"--encoder {self.name or ''}".strip(), fix=fix)
             return items, None
         name = default_encoder() if self.name is None else self.name
         features, space = embed(items.encoded_texts(), name, cache=self.folder(), progress=progress, **self.options)

@@ -132,6 +132,14 @@ def test_items_alone_need_no_encoder(call: Call, votes: Path, own_features: Path
     assert ids.document["objective"] == pytest.approx(texts.document["objective"])
 
 
+def test_data_of_ids_ask_for_the_texts_that_an_encoder_reads(call: Call, own_features: Path, tmp_path: Path) -> None:
+    numbers = tmp_path / "ids.csv"
+    numbers.write_text((own_features / "train.csv").read_text().replace(",t", ","))
+    result = call("fit", numbers, "--encoder", "hash:64", *QUICK, "--out", tmp_path / "run")
+    assert result.code == 2
+    assert "--items FILE" in result.err
+
+
 def test_texts_need_an_encoder_that_is_installed(
     call: Call, votes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
