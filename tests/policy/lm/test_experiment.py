@@ -169,6 +169,8 @@ def test_no_kl_where_the_tail_was_cut(tmp_path):
         ({"prompts": ["one"]}, "two prompts"),
         ({"prompts": ["one", "one"]}, "twice"),
         ({"samples": 0}, "samples=0"),
+        ({"temperature": np.inf}, "temperature=inf"),
+        ({"top_p": 0.0}, "top_p=0.0"),
         ({"conditioners": [plain.Leaning(), plain.Leaning()]}, "Two policies"),
         ({"conditioners": [plain.Leaning(name=REFERENCE)]}, "Two policies"),
         ({"conditioners": [plain.Leaning(groups=("a", "x"))]}, "'x', for whom nobody judges"),
