@@ -284,8 +284,9 @@ def _render(console: Console, found: ConditioningExperiment, document: dict[str,
     for test in scores.diagonals:
         columns = scores.columns(test.method)
         columns = columns[scores.made_for[columns].argsort()]
-        interval = span(test.interval, 2)
-        over = f"own over others {number(test.statistic, 2, sign=True)} ({interval}), p {p_text(test.p)}"
+        # Without draws there is no interval.
+        interval = f" ({span(test.interval, 2)})" if test.interval[0] == test.interval[0] else ""
+        over = f"own over others {number(test.statistic, 2, sign=True)}{interval}, p {p_text(test.p)}"
         heading(console, f"{clean_text(test.method)}: {over}")
         print_table(
             console,

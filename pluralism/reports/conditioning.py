@@ -279,10 +279,12 @@ def _summary(found: ConditioningExperiment, names: list[str], served: list[str],
             sentences.append(f"The headline is about the best of {tested} methods, so it asks {asks}.")
     for test in scores.diagonals:
         sure = int(np.sum((test.group_p < SURE) & (test.group_statistic > 0)))
+        low, high = (number(100 * bound, 1) for bound in test.interval)
+        # Without draws there is no interval.
+        interval = f"{low} to {high}; " if np.isfinite(test.interval).all() else ""
         sentences.append(
             f"{test.method}: a group's judge prefers what was made for the group to the reference more often than what "
-            f"was made for others, by {number(100 * test.statistic, 1)} points "
-            f"({number(100 * test.interval[0], 1)} to {number(100 * test.interval[1], 1)}; p {p_text(test.p)}); taken "
+            f"was made for others, by {number(100 * test.statistic, 1)} points ({interval}p {p_text(test.p)}); taken "
             f"alone, {sure} of {counted(len(names), 'group')} do so at p < {SURE:g}."
         )
     single = [i for i, name in enumerate(served) if name in scores.conditions]

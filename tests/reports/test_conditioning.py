@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -133,6 +134,12 @@ def test_conditions_that_are_far_leave_room_for_those_that_are_near(found):
     assert display.ax_.get_xscale() == "symlog"
     assert display.ax_.get_xlim()[0] <= 0
     assert KLGainDisplay.from_experiment(found).plot().ax_.get_xscale() == "linear"
+
+
+def test_without_draws_there_are_no_intervals(tmp_path):
+    report = build_conditioning_report(plain.run(tmp_path / "out", conditioners=[plain.Leaning()], bootstrap=0))
+    assert re.search(r"points \(p [<0]", report.content["summary"]["sentences"][0])
+    assert "– to –" not in report.to_html()
 
 
 def test_the_page_says_when_there_is_no_kl(found):
