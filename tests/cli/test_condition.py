@@ -129,7 +129,7 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path, monkeypatch):
     given = ["condition", study / "run", "--model", tmp_path / "lm", "--out", tmp_path / "out", *methods]
     small = ["--n-prompts", 3, "--samples", 1, "--max-tokens", 4, "--n", 2, "--steps", 2, "--rank", 2]
     given += [*small, "--batch-size", 2, "--learning-rate", 0.01, "--single", "maxmin,utilitarian"]
-    given += ["--lookahead", 2, "--guidance", 0, "--steering", -2, "--contrast", 3]
+    given += ["--lookahead", 2, "--guidance", 0, "--steering", -2, "--contrast", 3, "--judge-encoder", "hash:16"]
     result = call(*given, "--device", "cpu", "--json")
     assert result.code == 0, result.err
     scores = result.document["scores"]
@@ -143,6 +143,8 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path, monkeypatch):
         "soup maxmin",
         "soup utilitarian",
     ]
+    assert "read with hash" in result.document["judge"]
+    assert pl.load(tmp_path / "out" / "rewards" / "judge").dim_ == 16
     assert (tmp_path / "out" / "training").is_dir()
     by_name = {facts["condition"]: facts for facts in result.document["conditions"]}
     assert by_name["adapters/Group A"]["kl"]["value"] != 0.0
