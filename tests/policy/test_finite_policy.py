@@ -29,7 +29,9 @@ def test_the_optimum_has_the_value_of_its_partition_function(raw, beta):
     value = raw.prompt_weights @ (np.sum(q * reward, axis=1) - beta * kl)
     assert policy.certificate.primal[0] == pytest.approx(value, abs=1e-9)
     assert policy.certificate.gap == pytest.approx(0.0, abs=1e-8)
-    np.testing.assert_allclose(policy.group_utilities, raw.prompt_weights @ np.einsum("xy,xyk->xk", q, raw.values))
+    np.testing.assert_allclose(
+        policy.group_utilities, raw.prompt_weights @ np.einsum("xy,xyk->xk", q, raw.values), atol=1e-12
+    )
     assert policy.worst_group == raw.groups[int(np.argmin(policy.group_utilities))]
 
 
