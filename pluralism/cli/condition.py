@@ -102,7 +102,7 @@ def condition(
         ),
     ] = 2.0,
     loss: Annotated[
-        str, typer.Option("--loss", help="Of adapters: dpo, ipo, rpo, ... ", rich_help_panel=_METHOD)
+        str, typer.Option("--loss", help="Of adapters: dpo, ipo, rpo, kto, supervised, ... ", rich_help_panel=_METHOD)
     ] = "dpo",
     beta: Annotated[
         float | None, typer.Option("--beta", min=0.0, help="Of that loss.", rich_help_panel=_METHOD)

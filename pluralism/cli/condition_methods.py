@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pluralism.cli.condition_reading import Study
     from pluralism.cli.progress import Stages
     from pluralism.policy.lm.adapter_bank import AdapterBank
+    from pluralism.policy.lm.conditioned_pairs import ConditionedPairs, Pairing
     from pluralism.policy.lm.language_model import LanguageModel
     from pluralism.policy.lm.recipes.recipe import Recipe
     from pluralism.policy.lm.text_rewards import TextReward
@@ -40,6 +41,9 @@ ADAPTED = ("adapters", "contrastive", "soup")
 """Methods that train adapters."""
 LEARNT = ("system", "examples", "steering", *ADAPTED)
 """Methods that learn from texts of the run."""
+
+GIVEN = frozenset({"prompt", "chosen", "rejected", "completion", "label"})
+"""Columns that pairs, or their sides, fill for a recipe."""
 
 TRAINING = "training"
 CALIBRATION_PROMPTS = 32
@@ -211,7 +215,7 @@ def build_methods(
             facts["steering"] = f"{wanted.steering:g} times the mean difference"
     if set(ADAPTED) & set(wanted.names):
         bank = _adapters(wanted, model, study.followed.only(*study.groups), texts, out, seed, stage)
-        facts["adapters"] = f"{wanted.loss}, {wanted.steps} steps of {wanted.batch_size} pairs, rank {wanted.rank}"
+        facts["adapters"] = f"{wanted.loss}, {wanted.steps} steps of {wanted.batch_size} rows, rank {wanted.rank}"
         if "adapters" in wanted.names:
             made.append(bank)
         if "contrastive" in wanted.names:
@@ -310,10 +314,10 @@ def _messages(
     return {name: found[name] for name in study.groups}
 
 
-def _pairs(reward: TextReward, prompts: list[str], texts: list[str]) -> Any:
+def _pairs(reward: TextReward, prompts: list[str], texts: list[str], *, pairing: Pairing = "all") -> ConditionedPairs:
     from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
 
-    pairs = ConditionedPairs.from_rewards(reward, prompts, texts, pairing="all")
+    pairs = ConditionedPairs.from_rewards(reward, prompts, texts, pairing=pairing)
     empty = next((name for name, n in zip(pairs.groups, pairs.kept, strict=True) if n == 0), None)
     if empty is not None:
         raise DataError(
@@ -329,16 +333,17 @@ def _trainer(wanted: Methods, seed: int) -> Recipe:
     Raises
     ------
     UsageError
-        If there is no such loss, or it makes nothing of pairs, which are what there is here.
+        If there is no such loss, or it makes nothing of pairs or of their sides, which are what there is here.
     """
     from pluralism.policy.lm.adapter_settings import Lora
     from pluralism.policy.lm.recipes import recipe_by_name, recipe_names
-    from pluralism.policy.lm.recipes.paired import PairedRecipe
 
-    losses = [name for name in recipe_names() if isinstance(recipe_by_name(name), PairedRecipe)]
+    losses = [name for name in recipe_names() if GIVEN.issuperset(recipe_by_name(name).columns)]
     if wanted.loss not in losses:
         raise UsageError(
-            f"There is no loss {wanted.loss!r} of pairs.", where="--loss", fix=f"Losses are {', '.join(losses)}."
+            f"There is no loss {wanted.loss!r} of pairs or answers.",
+            where="--loss",
+            fix=f"Losses are {', '.join(losses)}.",
         )
     settings: dict[str, Any] = {} if wanted.beta is None else {"beta": wanted.beta}
     return recipe_by_name(
@@ -366,10 +371,12 @@ def _adapters(
     from pluralism.policy.lm.adapter_bank import AdapterBank
 
     stage(f"training {len(reward.names)} adapters")
+    recipe = _trainer(wanted, seed)
+    # Who learns from single answers learns from the best and the worst: those between would be liked and disliked.
     bank = AdapterBank.train(
-        _trainer(wanted, seed),
+        recipe,
         model,
-        _pairs(reward, *texts).to_frame(),
+        _pairs(reward, *texts, pairing="all" if "chosen" in recipe.columns else "extremes"),
         out / TRAINING,
         groups=reward.names,
         progress=stage.share,

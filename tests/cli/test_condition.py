@@ -17,6 +17,7 @@ from pluralism.cli import main
 from pluralism.cli.condition_reading import Study, choose_prompts
 from pluralism.data.demo import demo_comparisons, demo_items
 from pluralism.policy.lm import train_from_scratch
+from pluralism.policy.lm.adapter_bank import AdapterBank
 from pluralism.policy.lm.conditioning.steering_vector import SteeringVector
 
 GROUPS = ("Group A", "Group B")
@@ -179,7 +180,8 @@ def test_all_that_is_trained_or_decoded(call, study, tmp_path, monkeypatch):
         (["--messages", "x.json"], "No such file"),
         (["--groups", "C"], "no group 'C'"),
         (["--loss", "hope"], "no loss 'hope'"),
-        (["--loss", "kto"], "no loss 'kto' of pairs"),
+        (["--loss", "pro"], "no loss 'pro' of pairs"),
+        (["--loss", "supervised", "--beta", "1"], "no setting 'beta'"),
         (["--judge-encoder", "hash:16", "--judge", "nowhere"], "encoder of its own"),
         (["--judge-encoder", "zap"], "Unknown encoder"),
         (["--encoder", "hash:16"], "was fitted on the space"),
@@ -195,6 +197,29 @@ def test_what_cannot_work_is_refused(call, study, tmp_path, options, says):
     # Before anything is trained or generated; the folder is not taken by what cannot work.
     assert not (tmp_path / "out" / "cells").exists()
     assert not (tmp_path / "out" / "training").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["supervised", "kto"])
+def test_losses_of_single_answers_learn_from_the_best_and_the_worst(call, study, tmp_path, monkeypatch, loss):
+    seen = []
+    train = AdapterBank.train
+
+    def watched(recipe, base, data, *args, **options):
+        seen.append((recipe.name, data.kept.tolist(), len(set(zip(data.prompts, data.group.tolist(), strict=True)))))
+        return train(recipe, base, data, *args, **options)
+
+    monkeypatch.setattr(AdapterBank, "train", watched)
+    items = demo_items()
+    asked, said = items.prompts.to_pylist()[:20], items.texts.to_pylist()[:20]
+    train_from_scratch(asked, said, tmp_path / "lm", hidden=32, layers=1, positions=2048, steps=5, device="cpu")
+    given = ["--method", "adapters", "--loss", loss, "--steps", 1, "--batch-size", 2, "--rank", 2, "--single", "none"]
+    given += ["--n-prompts", 2, "--samples", 1, "--max-tokens", 4, "--device", "cpu", "--json"]
+    result = call("condition", study / "run", "--model", tmp_path / "lm", "--out", tmp_path / "out", *given)
+    assert result.code == 0, result.err
+    assert result.document["settings"]["adapters"] == f"{loss}, 1 steps of 2 rows, rank 2"
+    ((name, kept, pairs),) = seen
+    assert name == loss and sum(kept) == pairs  # one pair for each prompt and group
 
 
 def test_messages_are_for_groups(call, study, tmp_path):
