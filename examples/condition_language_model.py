@@ -6,7 +6,7 @@ From judgements to a language model that answers each group in its own way, and 
 of the raters are followed; the other half, who were never optimised for, judge. Beside it stand three policies that
 answer everybody alike: utilitarian, MaxMin and Nash.
 
-Run with ``python examples/condition_language_model.py``. It takes about five minutes on two cores, writes the folder
+Run with ``python examples/condition_language_model.py``. It takes three to four minutes on two cores, writes the folder
 ``conditioned`` with a page and two figures, and, run again, goes on with what is there.
 """
 
