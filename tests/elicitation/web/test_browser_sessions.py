@@ -38,7 +38,7 @@ def opened(browser, **options):
 
 
 def ready(tab, selector):
-    """Wait until the page that has it is there with its scripts: whoever looks earlier looks at a page that is still."""
+    """Wait until the page that has it is there with its scripts: before, a click leads nowhere."""
     tab.locator(selector).first.wait_for(state="attached")
     tab.wait_for_load_state()
 
