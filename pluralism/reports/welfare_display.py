@@ -92,7 +92,7 @@ class WelfareDisplay(Display):
         ax.axvline(0, color=INK, linewidth=0.8, alpha=0.6, linestyle=(0, (4, 3)))
         ax.set_yticks(place, [label(name, 26) for name in self.policies])
         ax.set_ylim(n - 0.5, -0.5)
-        tidy(ax, grid="x", xlabel=f"mean utility over the reference, {self.unit} (dashed: the reference)")
+        tidy(ax, grid="x", xlabel=f"mean utility over the reference, {self.unit}")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
         # Long names would push the axes aside.

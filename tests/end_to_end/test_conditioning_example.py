@@ -13,17 +13,22 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def test_each_group_prefers_what_was_made_for_it(repository, tmp_path, minilm):
+def run(repository, folder):
     done = subprocess.run(
         [sys.executable, str(repository / "examples" / "condition_language_model.py")],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "MPLBACKEND": "Agg"},
         timeout=1800,
     )
     assert done.returncode == 0, done.stderr
-    scores = json.loads((tmp_path / "conditioned" / "condition.json").read_text())["scores"]
+    return (folder / "conditioned" / "condition.json").read_text()
+
+
+def test_each_group_prefers_what_was_made_for_it(repository, tmp_path, minilm):
+    document = run(repository, tmp_path)
+    scores = json.loads(document)["scores"]
     assert len(scores["groups"]) == 4
     tests = {test["method"]: test for test in scores["diagonals"]}
     win_rate = np.array(scores["win_rate"])
@@ -41,3 +46,7 @@ def test_each_group_prefers_what_was_made_for_it(repository, tmp_path, minilm):
     assert np.diag(square).min() > single["maxmin"].min()
     assert (tmp_path / "conditioned" / "report.html").stat().st_size > 20_000
     assert (tmp_path / "conditioned" / "gains.svg").read_text().lstrip().startswith("<")
+    # run again it goes on with what is there: cells are not made anew
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "conditioned" / "experiment").rglob("*")}
+    assert run(repository, tmp_path) == document
+    assert cells == {path: path.stat().st_mtime_ns for path in cells}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pluralism.policy.lm.adapter_bank import AdapterBank
+from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.conditioning.best_of_n import BestOfN
 from pluralism.policy.lm.conditioning.contrastive_policy import ContrastiveDecoding
 from pluralism.policy.lm.conditioning.in_context import InContext
@@ -24,6 +25,9 @@ from pluralism.policy.lm.run_folder import weights_digest
 from pluralism.policy.lm.text_scorer import TextScorer
 
 __all__ = ["facts_for", "facts_of"]
+
+PLACES = ("base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "peft_version")
+"""What PEFT notes in an adapter's settings that no answer depends on: where its base was, and by whom it was made."""
 
 APART = (
     AdapterBank,
@@ -92,6 +96,9 @@ def facts_of(value: Any, known: dict[int, str] | None = None) -> Any:
         return {"model": digests[id(value.network)]}
     if isinstance(value, TextScorer):
         return {"model": value.model.fingerprint_, "encoder": value.encoder.space}
+    if isinstance(value, Adapter):
+        settings = {key: member for key, member in value.config.to_dict().items() if key not in PLACES}
+        return {"class": "Adapter", "config": facts_of(settings), "weights": facts_of(value.weights)}
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "detach"):
@@ -103,9 +110,9 @@ def facts_of(value: Any, known: dict[int, str] | None = None) -> Any:
         # What was computed differs in its last digits from one number of threads to another.
         return _digest(np.char.mod("%.6g", value) if value.dtype.kind == "f" else value)
     for name in ("fingerprint", "fingerprint_", "space"):
-        known = getattr(value, name, None)
-        if isinstance(known, str):
-            return {"class": type(value).__name__, "fingerprint": known}
+        own = getattr(value, name, None)
+        if isinstance(own, str):
+            return {"class": type(value).__name__, "fingerprint": own}
     if isinstance(value, Mapping):
         return {str(key): facts_of(member, known) for key, member in value.items()}
     if isinstance(value, list | tuple):

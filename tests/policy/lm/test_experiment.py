@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import plain_conditioners as plain
 import pytest
+import torch
 
 import pluralism.policy.lm.experiment_cells as cells
 from pluralism.data.simulate import simulate_mixture
 from pluralism.errors import DataError, ModelFileError, UsageError
 from pluralism.models import BradleyTerry
+from pluralism.policy.lm.adapter_settings import Lora
+from pluralism.policy.lm.adapters import Adapter
 from pluralism.policy.lm.conditioning.best_of_n import BestOfN, WelfareBestOfN
 from pluralism.policy.lm.conditioning.single_policy import SinglePolicy
 from pluralism.policy.lm.experiment import REFERENCE
@@ -266,3 +269,14 @@ def _key(line):
     """The key of the cell that a line of the log speaks of."""
     name, prompt = line.split("\t")
     return f"{name}/{plain.PROMPTS.index(prompt) // 3}"
+
+
+def test_an_adapter_is_known_by_what_it_does_and_not_by_where_its_base_was():
+    def adapter(weight=1.0, alpha=4.0):
+        return Adapter(Lora(rank=2, alpha=alpha).config(), {"a": torch.full((2, 3), weight)})
+
+    loaded = adapter()
+    loaded.config.base_model_name_or_path, loaded.config.inference_mode = "conditioned/base", True
+    assert facts_of(loaded) == facts_of(adapter())
+    assert facts_of(adapter(alpha=8.0)) != facts_of(adapter()) != facts_of(adapter(2.0))
+    assert json.loads(json.dumps(facts_of(loaded))) == facts_of(loaded)
