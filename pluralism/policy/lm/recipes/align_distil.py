@@ -36,6 +36,9 @@ class AlignDistil(Recipe):
     With a teacher of fixed contrast a the student's optimum at each token is that of the KL-regularised problem with
     the policy's implicit reward and the regularisation :math:`\beta_{dpo} / a`.
 
+    With a tuned prompt the answers to the shorter prompts of a batch are drawn as if the padding were there, since PEFT
+    puts virtual tokens before it; the loss of what was drawn is right. A LoRA has no such trouble.
+
     Attributes
     ----------
     beta : float
