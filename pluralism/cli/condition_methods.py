@@ -42,9 +42,6 @@ ADAPTED = ("adapters", "contrastive", "soup")
 LEARNT = ("system", "examples", "steering", *ADAPTED)
 """Methods that learn from texts of the run."""
 
-GIVEN = frozenset({"prompt", "chosen", "rejected", "completion", "label"})
-"""Columns that pairs, or their sides, fill for a recipe."""
-
 TRAINING = "training"
 CALIBRATION_PROMPTS = 32
 MOST_EXAMPLE_TOKENS = 1024
@@ -337,8 +334,9 @@ def _trainer(wanted: Methods, seed: int) -> Recipe:
     """
     from pluralism.policy.lm.adapter_settings import Lora
     from pluralism.policy.lm.recipes import recipe_by_name, recipe_names
+    from pluralism.policy.lm.recipes.training_rows import FROM_PAIRS
 
-    losses = [name for name in recipe_names() if GIVEN.issuperset(recipe_by_name(name).columns)]
+    losses = [name for name in recipe_names() if FROM_PAIRS.issuperset(recipe_by_name(name).columns)]
     if wanted.loss not in losses:
         raise UsageError(
             f"There is no loss {wanted.loss!r} of pairs or answers.",

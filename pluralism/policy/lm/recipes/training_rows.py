@@ -14,7 +14,20 @@ from pluralism.policy.lm.conditioned_pairs import ConditionedPairs
 if TYPE_CHECKING:
     from pluralism.policy.lm.language_model import LanguageModel
 
-__all__ = ["Answered", "answered", "choose_rows", "columns_of", "groups_of", "labels_of", "numbers_of", "token_rows"]
+__all__ = [
+    "FROM_PAIRS",
+    "Answered",
+    "answered",
+    "choose_rows",
+    "columns_of",
+    "groups_of",
+    "labels_of",
+    "numbers_of",
+    "token_rows",
+]
+
+FROM_PAIRS = frozenset({"prompt", "chosen", "rejected", "completion", "label"})
+"""Columns of recipes that `ConditionedPairs` fill, in one of their forms."""
 
 Turns = tuple[tuple[str, str], ...]
 Context = tuple[str, str | None, Turns]
